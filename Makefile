@@ -1,0 +1,45 @@
+# Two commands do everything: `make demo` shows the thing at work, `make test` checks it.
+
+PYTHON ?= python3
+VENV := .venv
+OLDEST := .venv-oldest
+PIP := -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint check bench clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/.ready ## Run a program against a fake provider and show what it cost.
+	@$(VENV)/bin/python -m otel_aicost.testing.demo
+
+test: lint $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-check, and run all tests on the newest and the oldest SDKs.
+	$(VENV)/bin/python -m pytest
+	$(OLDEST)/bin/python -m pytest tests/capture tests/providers tests/testing
+
+lint: $(VENV)/.ready ## Style, types and layers.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.ready ## Measure what a call costs us, side by side with the bare SDK.
+	$(VENV)/bin/python -m benchmarks
+
+clean: ## Remove the environments and caches.
+	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.ready: pyproject.toml
+	@echo "Setting up $(VENV): the newest SDKs and the development tools (about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python $(PIP) install "pip>=25.1"
+	@$(VENV)/bin/python $(PIP) install --editable . --group dev
+	@touch $@
+
+$(OLDEST)/.ready: pyproject.toml
+	@echo "Setting up $(OLDEST): the oldest supported SDKs ..."
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python $(PIP) install "pip>=25.1"
+	@$(OLDEST)/bin/python $(PIP) install --editable . --group dev-oldest
+	@touch $@

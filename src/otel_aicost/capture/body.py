@@ -1,0 +1,429 @@
+"""The observer of a response body: sees the bytes the application reads, when it reads them, and changes nothing.
+
+Three readers turn bytes into a body-shaped mapping (server-sent events, JSON, Amazon's event stream); all they know
+of a provider is its `Endpoint`. `observe` puts one onto a response instance by shadowing four of its methods;
+they are removed again at the end, so a response that was read pickles and copies as ever.
+"""
+
+from __future__ import annotations
+
+import json
+import weakref
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from otel_aicost import faults
+from otel_aicost.estimate import tokens_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from otel_aicost.providers.base import Endpoint, Json
+
+End = Literal["read", "closed", "failed", "dropped"]
+"""How a body ended: read to its end (or past the event that ends it), closed before, broken by an error, or
+left to the garbage collector."""
+
+MAX_HELD = 32 * 1024 * 1024
+"""Bytes of one JSON body or one stream event that are kept to be parsed; a longer one is let go unread."""
+HELD_TEXT = 64 * 1024
+"""Bytes of stream kept for an estimate before they are counted and let go."""
+_SHADOWED = ("iter_bytes", "aiter_bytes", "close", "aclose")
+
+
+class Reader(Protocol):
+    """What turns the bytes of a body into a mapping of its shape."""
+
+    complete: bool
+    """The event that ends the body has been seen."""
+    error: str | None
+    """The type of an error that came as an event, once `body` was called."""
+
+    def feed(self, chunk: bytes) -> None: ...
+
+    def body(self, *, whole: bool) -> Json | None:
+        """The body so far, or `None` when nothing of it was understood."""
+
+    def seen_tokens(self) -> int:
+        """An estimate of the tokens of generated text that went by."""
+
+
+class JsonReader:
+    """A JSON body, parsed at its end."""
+
+    complete = False
+    error = None
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._size <= MAX_HELD:
+            self._chunks.append(chunk)
+        else:
+            self._chunks.clear()
+
+    def body(self, *, whole: bool) -> Json | None:
+        return parse_json(b"".join(self._chunks)) if whole and self._chunks else None
+
+    def seen_tokens(self) -> int:
+        return 0
+
+
+class SseReader:
+    """Server-sent events: only lines that hold a usage are parsed, the others are looked at in passing."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.complete = False
+        self.error: str | None = None
+        self._endpoint = endpoint
+        self._marks, self._ends = endpoint.marks, endpoint.ends
+        self._body: dict[str, Any] = {}
+        self._understood = False
+        self._first: bytes | None = None
+        self._rest: list[bytes] = []
+        self._rest_size = 0
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._tokens = 0
+
+    def feed(self, chunk: bytes) -> None:
+        cut = chunk.rfind(b"\n") + 1
+        if cut == 0:
+            self._hold_back(chunk)
+            return
+        lines = chunk if cut == len(chunk) else chunk[:cut]
+        if self._rest:
+            lines = b"".join((*self._rest, lines))
+            self._rest.clear()
+            self._rest_size = 0
+        if cut != len(chunk):
+            self._hold_back(chunk[cut:])
+        if self._first is None:
+            self._first = lines
+        for mark in self._marks:
+            if mark in lines:
+                self._parse(lines)
+                break
+        if not self.complete:
+            for end in self._ends:
+                if end in lines:
+                    self.complete = True
+                    break
+        self._keep(lines)
+
+    def _hold_back(self, part: bytes) -> None:
+        self._rest.append(part)
+        self._rest_size += len(part)
+        if self._rest_size > MAX_HELD:
+            self._rest.clear()
+            self._rest_size = 0
+
+    def _keep(self, lines: bytes) -> None:
+        """Hold the text for an estimate; it is counted only if the stream ends without a usage, or grows long."""
+        self._held.append(lines)
+        self._held_size += len(lines)
+        if self._held_size > HELD_TEXT:
+            self._count_held()
+
+    def _count_held(self) -> None:
+        if self._endpoint.text:
+            self._tokens += tokens_in(b"".join(self._held), self._endpoint.text)
+        self._held.clear()
+        self._held_size = 0
+
+    def _parse(self, lines: bytes) -> None:
+        for line in lines.split(b"\n"):
+            if line.startswith(b"data:") and _holds_value(line, self._marks):
+                event = parse_json(line[5:])
+                if event is not None:
+                    merge(self._body, self._endpoint.fragment(event))
+                    self._understood = True
+
+    def body(self, *, whole: bool) -> Json | None:  # noqa: ARG002 - a part of a stream is worth reading too
+        if self._rest:  # the stream ended without a line end
+            lines = b"".join(self._rest)
+            self._rest.clear()
+            self._parse(lines)
+        if not self._understood and self._first is not None:
+            for event in _events(self._first):
+                merge(self._body, self._endpoint.fragment(event))
+                break
+        if not self.complete and self._held:
+            for event in _events(self._held[-1]):
+                error = event.get("error")
+                if isinstance(error, dict):
+                    self.error = str(error.get("type") or error.get("code") or "error")
+        return self._body or None
+
+    def seen_tokens(self) -> int:
+        self._count_held()
+        return self._tokens
+
+
+class EventStreamReader:
+    """Amazon's binary event stream, as the Anthropic SDK reads it from Bedrock."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        from botocore.eventstream import EventStreamBuffer  # the SDK needs it too  # noqa: PLC0415
+
+        self.complete = False
+        self.error: str | None = None
+        self._buffer = EventStreamBuffer()
+        self._events = SseReader(endpoint)
+
+    def feed(self, chunk: bytes) -> None:
+        from base64 import b64decode  # noqa: PLC0415
+
+        self._buffer.add_data(chunk)
+        for message in self._buffer:
+            payload = parse_json(message.payload)
+            encoded = payload.get("bytes") if payload else None
+            if isinstance(encoded, str):
+                self._events.feed(b"data: " + b64decode(encoded) + b"\n")
+        self.complete = self._events.complete
+
+    def body(self, *, whole: bool) -> Json | None:
+        body = self._events.body(whole=whole)
+        self.error = self._events.error
+        return body
+
+    def seen_tokens(self) -> int:
+        return self._events.seen_tokens()
+
+
+def reader_for(content_type: str, endpoint: Endpoint) -> Reader | None:
+    """The reader for a content type, or `None` for bodies that are never looked into (audio, images)."""
+    if content_type.startswith("text/event-stream"):
+        return SseReader(endpoint)
+    if content_type.startswith("application/vnd.amazon.eventstream"):
+        return EventStreamReader(endpoint)
+    if "json" in content_type:
+        return JsonReader()
+    return None
+
+
+def parse_json(data: bytes) -> dict[str, Any] | None:
+    """A JSON object, or `None` for anything else."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _events(lines: bytes) -> Iterator[dict[str, Any]]:
+    for line in lines.split(b"\n"):
+        event = parse_json(line[5:]) if line.startswith(b"data:") else None
+        if event is not None:
+            yield event
+
+
+def merge(into: dict[str, Any], fragment: Json) -> None:
+    """Lay a later fragment over an earlier one: mappings are merged, a later value wins unless it is null."""
+    for key, value in fragment.items():
+        old = into.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            merged = dict(old)
+            merge(merged, value)
+            into[key] = merged
+        elif value is not None or key not in into:
+            into[key] = value
+
+
+def _holds_value(line: bytes, marks: tuple[bytes, ...]) -> bool:
+    """Whether a mark is followed by something else than null; most chunks of a stream say `"usage":null`."""
+    for mark in marks:
+        at = line.find(mark)
+        while at >= 0:
+            after = line[at + len(mark) : at + len(mark) + 8].lstrip(b" :")
+            if not after.startswith(b"null"):
+                return True
+            at = line.find(mark, at + 1)
+    return False
+
+
+class HiddenEvents:
+    """Takes out of a stream the events that are there only because we asked for them."""
+
+    def __init__(self, is_extra: Callable[[bytes], bool]) -> None:
+        self._is_extra = is_extra
+        self._rest = b""
+
+    def without(self, chunk: bytes) -> bytes:
+        """The whole events up to here that the application would have got without us; maybe none."""
+        *events, self._rest = (self._rest + chunk).split(b"\n\n")
+        return b"".join(event + b"\n\n" for event in events if not self._is_extra(event))
+
+    def rest(self) -> bytes:
+        """What follows the last whole event, at the end of the stream."""
+        rest, self._rest = self._rest, b""
+        return b"" if self._is_extra(rest) else rest
+
+
+class Observation:
+    """One body being read: feeds the reader, and tells `finished` once how it ended."""
+
+    __slots__ = ("__weakref__", "_done", "_finalizer", "_finished", "_first", "hidden", "reader", "reading")
+
+    def __init__(
+        self,
+        reader: Reader | None,
+        finished: Callable[[End, BaseException | None], None],
+        first: Callable[[], None],
+    ) -> None:
+        self.reader = reader
+        self.reading = False
+        self.hidden: HiddenEvents | None = None
+        self._finished = finished
+        self._first: Callable[[], None] | None = first
+        self._done = False
+        self._finalizer: weakref.finalize[..., Any] | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Look at a chunk on its way to the application."""
+        try:
+            if self._first is not None:
+                self._first()
+                self._first = None
+            reader = self.reader
+            if reader is not None and not self._done:
+                reader.feed(chunk)
+                if reader.complete:
+                    self.end("read", None)
+        except Exception as error:  # noqa: BLE001 - reading a response is one of the guarded places
+            self.reader = None
+            faults.report("capture.body", error)
+
+    def end(self, how: End, error: BaseException | None) -> None:
+        """The body ended; only the first time counts."""
+        if self._done:
+            return
+        self._done = True
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        try:
+            self._finished(how, error)
+        except Exception as failure:  # noqa: BLE001 - as above
+            faults.report("capture.body", failure)
+
+
+def observe(response: Any, observation: Observation) -> None:  # noqa: ANN401 - httpx and httpx2 share no type
+    """Let `observation` see the body of `response` as the application reads it."""
+    kind = type(response)
+    alive = weakref.ref(response)
+    stream = response.stream  # when the garbage collector closes it, the reference above is dead already
+
+    def iter_bytes(chunk_size: int | None = None) -> Iterator[bytes]:
+        return _Chunks(kind.iter_bytes(alive(), chunk_size), observation, alive)
+
+    def aiter_bytes(chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        return _AsyncChunks(kind.aiter_bytes(alive(), chunk_size), observation, alive)
+
+    def close() -> None:
+        try:
+            here = alive()
+            if here is None:
+                stream.close()
+            else:
+                kind.close(here)
+        finally:
+            if not observation.reading:
+                _end(observation, "closed", None, alive)
+
+    async def aclose() -> None:
+        try:
+            here = alive()
+            if here is None:
+                await stream.aclose()
+            else:
+                await kind.aclose(here)
+        finally:
+            if not observation.reading:
+                _end(observation, "closed", None, alive)
+
+    response.__dict__.update(zip(_SHADOWED, (iter_bytes, aiter_bytes, close, aclose), strict=True))
+    observation._finalizer = weakref.finalize(response, observation.end, "dropped", None)  # noqa: SLF001
+
+
+def _end(
+    observation: Observation, how: End, error: BaseException | None, alive: weakref.ref[Any]
+) -> None:
+    observation.end(how, error)
+    response = alive()
+    if response is not None:
+        for name in _SHADOWED:
+            response.__dict__.pop(name, None)
+
+
+class _Chunks:
+    """The iterator of a body. Not a generator: nothing runs when the application lets go of it."""
+
+    __slots__ = ("_alive", "_chunks", "_observation")
+
+    def __init__(self, chunks: Iterator[bytes], observation: Observation, alive: weakref.ref[Any]) -> None:
+        self._chunks = chunks
+        self._observation = observation
+        self._alive = alive
+
+    def __iter__(self) -> _Chunks:
+        return self
+
+    def __next__(self) -> bytes:
+        observation = self._observation
+        observation.reading = True  # httpx closes the response from inside the last read
+        try:
+            chunk = next(self._chunks)
+        except StopIteration:
+            _end(observation, "read", None, self._alive)
+            if observation.hidden is not None and (rest := observation.hidden.rest()):
+                return rest
+            raise
+        except BaseException as error:
+            _end(observation, "failed", error, self._alive)
+            raise
+        finally:
+            observation.reading = False
+        observation.feed(chunk)
+        return chunk if observation.hidden is None else observation.hidden.without(chunk)
+
+    def close(self) -> None:
+        self._chunks.close()  # type: ignore[attr-defined]  # httpx gives a generator
+
+
+class _AsyncChunks:
+    """As `_Chunks`, for `async for`."""
+
+    __slots__ = ("_alive", "_chunks", "_observation")
+
+    def __init__(
+        self, chunks: AsyncIterator[bytes], observation: Observation, alive: weakref.ref[Any]
+    ) -> None:
+        self._chunks = chunks
+        self._observation = observation
+        self._alive = alive
+
+    def __aiter__(self) -> _AsyncChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        observation = self._observation
+        observation.reading = True
+        try:
+            chunk = await self._chunks.__anext__()
+        except StopAsyncIteration:
+            _end(observation, "read", None, self._alive)
+            if observation.hidden is not None and (rest := observation.hidden.rest()):
+                return rest
+            raise
+        except BaseException as error:
+            _end(observation, "failed", error, self._alive)
+            raise
+        finally:
+            observation.reading = False
+        observation.feed(chunk)
+        return chunk if observation.hidden is None else observation.hidden.without(chunk)
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()  # type: ignore[attr-defined]  # httpx gives an asynchronous generator

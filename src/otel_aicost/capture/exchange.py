@@ -1,0 +1,119 @@
+"""One billable response in the making: from its headers to the outcome that is priced."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from otel_aicost.capture.body import HiddenEvents, JsonReader, Observation, Reader, observe, parse_json, reader_for
+from otel_aicost.estimate import tokens_of_request
+from otel_aicost.model import NO_USAGE, Outcome, Reading
+
+if TYPE_CHECKING:
+    from otel_aicost.capture import OpenCall
+    from otel_aicost.capture.body import End
+    from otel_aicost.model import Status, Usage, UsageState
+    from otel_aicost.providers.base import Endpoint, Json, Provider
+
+
+class Exchange:
+    """What was asked, of whom, and what came back."""
+
+    __slots__ = ("_asked", "_endpoint", "_first", "_open", "_provider", "_reader", "_resends")
+
+    def __init__(self, opened: OpenCall, provider: Provider, endpoint: Endpoint, asked: Json) -> None:
+        self._open = opened
+        self._provider = provider
+        self._endpoint = endpoint
+        self._asked = asked
+        self._first: int | None = None
+        self._reader: Reader | None = None
+        self._resends = 0
+
+    def respond(self, response: Any, resends: int, *, injected: bool) -> None:  # noqa: ANN401 - httpx or httpx2
+        """The headers of a successful response are here: read its body now, or as the application reads it."""
+        self._resends = resends
+        self._open.responding()
+        try:
+            content: bytes | None = response.content
+        except Exception:  # noqa: BLE001 - ResponseNotRead, of httpx or of httpx2
+            content = None
+        kind = response.headers.get("content-type", "")
+        if content is not None:
+            body = parse_json(content) if self._endpoint.body and "json" in kind else None
+            self._open.finish(self._outcome(body, "read", None))
+            return
+        self._reader = reader_for(kind, self._endpoint)
+        observation = Observation(self._reader, self._ended, self._first_chunk)
+        if injected and self._endpoint.usage_request is not None:
+            observation.hidden = HiddenEvents(self._endpoint.usage_request.is_extra)
+        observe(response, observation)
+
+    def _first_chunk(self) -> None:
+        self._first = time.perf_counter_ns()
+
+    def _ended(self, how: End, error: BaseException | None) -> None:
+        if how == "dropped":  # inside the garbage collector: no locks, no spans here
+            ended = time.perf_counter_ns()
+            self._open.later(lambda: self._settle(how, error, ended))
+            return
+        self._settle(how, error, time.perf_counter_ns())
+
+    def _settle(self, how: End, error: BaseException | None, ended: int) -> None:
+        body = None if self._reader is None else self._reader.body(whole=how == "read")
+        self._open.finish(self._outcome(body, how, error, ended))
+
+    def _outcome(
+        self, body: Json | None, how: End, error: BaseException | None, ended: int | None = None
+    ) -> Outcome:
+        endpoint = self._endpoint
+        reading = Reading() if body is None else endpoint.read(self._provider.adapt(body))
+        state, usage, estimated = self._usage(reading, how)
+        return Outcome(
+            status=_status(reading, how),
+            usage_state=state,
+            usage=usage,
+            estimated=estimated,
+            reading=reading,
+            error_type=self._error_type(reading, error),
+            ended_ticks=time.perf_counter_ns() if ended is None else ended,
+            first_chunk_ticks=self._first,
+            resends=self._resends,
+        )
+
+    def _usage(self, reading: Reading, how: End) -> tuple[UsageState, Usage, bool]:
+        """Where the usage stands, the quantities to price, and whether they are an estimate."""
+        endpoint, known = self._endpoint, self._open.call.usage
+        if reading.invalid is not None:
+            return "invalid", NO_USAGE, False
+        if reading.usage is not None and (reading.final or how == "read"):
+            return "reported", reading.usage, False
+        if not endpoint.body:
+            return "reported", known, False
+        if endpoint.free or reading.error is not None:
+            return "none", NO_USAGE, False
+        if self._reader is not None and how != "read" and isinstance(self._reader, JsonReader):
+            return "unread", NO_USAGE, False
+        seen = 0 if self._reader is None else self._reader.seen_tokens()
+        if reading.usage is not None:
+            return self._at_least(reading.usage, seen)
+        if not endpoint.text or self._reader is None:
+            return "missing", NO_USAGE, False
+        return "missing", {"input_tokens": tokens_of_request(self._asked), "output_tokens": seen}, True
+
+    @staticmethod
+    def _at_least(usage: Usage, seen: int) -> tuple[UsageState, Usage, bool]:
+        """A provisional usage, with the text seen since in place of a smaller count of output."""
+        reported = usage.get("output_tokens", 0)
+        return "reported", {**usage, "output_tokens": max(reported, seen)}, True
+
+    def _error_type(self, reading: Reading, error: BaseException | None) -> str | None:
+        if error is not None:
+            return type(error).__qualname__
+        return reading.error or (None if self._reader is None else self._reader.error)
+
+
+def _status(reading: Reading, how: End) -> Status:
+    if reading.error is not None:
+        return "error"
+    return "ok" if how == "read" else "partial"

@@ -1,0 +1,141 @@
+"""Checks of the environment: settings, SDKs, the instrumentor, the exporters."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from otel_aicost import config
+from otel_aicost.cli.checks import Section
+
+SDKS: Mapping[str, tuple[int, ...]] = {"openai": (1, 40), "anthropic": (0, 40)}
+"""The SDKs whose calls are seen, and the oldest supported version of each."""
+
+ENTRY_POINT = "aicost"
+EXPORTERS = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL")
+HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+"""May hold keys: said to be set, never shown."""
+
+
+def settings() -> Section:
+    """The environment as otel-aicost reads it, and its mistakes."""
+    section = Section("Settings")
+    values, mistakes = config.load()
+    for attribute, (name, _) in config._VARIABLES.items():  # noqa: SLF001 - the one list of them
+        section.facts[name] = _shown(getattr(values, attribute))
+    for mistake in mistakes:
+        section.wrong(mistake)
+    if not mistakes:
+        section.fine("The environment has no mistakes.")
+    return section
+
+
+def sdks() -> Section:
+    """Which SDKs are installed, and whether their versions are supported."""
+    section = Section("SDKs")
+    for name, floor in SDKS.items():
+        found = _installed(name)
+        section.facts[name] = ", ".join(version for version, _ in found) or "not installed"
+        if not found:
+            continue
+        version = found[0][0]
+        if _numbers(version) < floor:
+            oldest = ".".join(map(str, floor))
+            section.wrong(f"{name} {version} is older than {oldest}, the oldest supported: its calls may not be seen.")
+        else:
+            section.fine(f"{name} {version} is supported.")
+        if len(found) > 1:
+            places = ", ".join(f"{version} in {place}" for version, place in found)
+            section.note(f"{name} is installed more than once ({places}): the first is the one that is imported.")
+    if not section.findings:
+        section.note(f"Neither SDK is installed in this environment ({sys.prefix}): nothing can be seen here.")
+    return section
+
+
+def instrumentation() -> Section:
+    """Whether `opentelemetry-instrument` will find us."""
+    section = Section("Instrumentation")
+    try:
+        version = metadata.version("otel-aicost")
+    except metadata.PackageNotFoundError:
+        version = "not installed"
+    section.facts["otel-aicost"] = version
+    points = metadata.entry_points(group="opentelemetry_instrumentor", name=ENTRY_POINT)
+    section.facts["entry point"] = next((point.value for point in points), "missing")
+    if points:
+        section.fine(f"The instrumentor {ENTRY_POINT!r} is registered with OpenTelemetry.")
+    else:
+        section.wrong(f"The instrumentor {ENTRY_POINT!r} is not registered: install otel-aicost (pip install otel-aicost).")
+    _command(section)
+    return section
+
+
+def _command(section: Section) -> None:
+    command = "opentelemetry-instrument"
+    found, beside = shutil.which(command), Path(sys.executable).with_name(command)
+    section.facts[command] = found or (str(beside) if beside.exists() else "missing")
+    if found:
+        section.fine(f"{command} is on the PATH.")
+    elif beside.exists():
+        section.note(f"{command} is not on the PATH; it stands beside this Python: {beside}")
+    else:
+        section.wrong(f"{command} is missing: pip install opentelemetry-instrumentation")
+
+
+def exporters() -> Section:
+    """Where spans and metrics go, as far as the environment says."""
+    section = Section("OpenTelemetry export")
+    for name in EXPORTERS:
+        section.facts[name] = _without_credentials(os.environ.get(name, "")) or "not set"
+    section.facts[HEADERS] = "set (not shown)" if os.environ.get(HEADERS) else "not set"
+    for signal in ("traces", "metrics"):
+        _exporter(section, signal)
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        section.note("OTEL_SDK_DISABLED=true: no spans and no metrics; the ledger is written all the same.")
+    return section
+
+
+def _exporter(section: Section, signal: str) -> None:
+    variable = f"OTEL_{signal.upper()}_EXPORTER"
+    wanted = [word.strip() for word in os.environ.get(variable, "").split(",") if word.strip()]
+    known = {point.name for point in metadata.entry_points(group=f"opentelemetry_{signal}_exporter")}
+    for name in wanted:
+        if name != "none" and name not in known:
+            section.wrong(f"{variable}={name}: no such exporter is installed; there are {', '.join(sorted(known))}.")
+    if not wanted or wanted == ["none"]:
+        section.note(f"{variable} is {wanted[0] if wanted else 'not set'}: {signal} may go nowhere. The ledger needs none.")
+    elif set(wanted) <= known:
+        section.fine(f"{signal} go to {', '.join(wanted)}.")
+
+
+def _installed(name: str) -> list[tuple[str, str]]:
+    """Version and place of each copy of a distribution on the path, in the order Python looks."""
+    found: dict[str, str] = {}
+    for copy in metadata.distributions(name=name):
+        found.setdefault(str(copy.locate_file("")), copy.version)
+    return [(version, place) for place, version in found.items()]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split(".")[:2]
+    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in parts)
+
+
+def _without_credentials(address: str) -> str:
+    scheme, separator, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else address
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={text}" for key, text in value.items())
+    if isinstance(value, Iterable):
+        return ",".join(sorted(value) if isinstance(value, frozenset) else value)
+    return "off" if value is None else str(value)

@@ -1,0 +1,97 @@
+"""Checks of what is stored: the ledger, and the prices that are in force."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from otel_aicost.cli.checks import Section
+from otel_aicost.errors import ConfigError, LedgerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from otel_aicost.ledger.queries import Query
+    from otel_aicost.ledger.reader import Ledger
+
+OTHERS = 0o077
+COMPANIONS = ("", "-wal", "-shm")
+
+
+def ledger(path: Path | None) -> tuple[Section, Ledger | None]:
+    """Where the ledger is, what it holds, and whether it can be written; the ledger too, if it can be read."""
+    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s, --help needs none of it
+    from otel_aicost.ledger.reader import open_ledger  # noqa: PLC0415
+
+    section = Section("Ledger")
+    if path is None:
+        section.facts["file"] = "off"
+        section.note("The ledger is switched off: no call is stored, and `aicost report` has nothing to read.")
+        return section, None
+    section.facts["file"] = str(path)
+    if not path.exists():
+        _absent(section, path)
+        return section, None
+    _file(section, path)
+    try:
+        found = open_ledger(path)
+        with found.read() as connection:
+            _rows(section, Query(found, connection))
+    except LedgerError as error:
+        section.wrong(str(error))
+        return section, None
+    return section, found
+
+
+def prices(user_file: Path | None) -> Section:
+    """Which price lists are in force, and how fresh they are."""
+    from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415 - takes a third of a second
+
+    section = Section("Prices")
+    section.facts["user's price file"] = "none" if user_file is None else str(user_file)
+    try:
+        section.facts["catalogue"] = Catalogue.load(user_file).version
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            section.wrong(mistake)
+        section.facts["catalogue"] = Catalogue.load().version
+    else:
+        section.fine("The price lists are read without a mistake.")
+    return section
+
+
+def _absent(section: Section, path: Path) -> None:
+    nearest = next(parent for parent in path.parents if parent.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        section.note("There is no ledger yet: the first call of an instrumented program makes it.")
+    else:
+        section.wrong(f"There is no ledger, and none can be made: {nearest} is not writable by this user.")
+
+
+def _file(section: Section, path: Path) -> None:
+    status = path.stat()
+    mode = status.st_mode & 0o777
+    parts = (path.with_name(path.name + suffix) for suffix in COMPANIONS)
+    section.facts["bytes"] = sum(part.stat().st_size for part in parts if part.exists())
+    section.facts["mode"] = f"{mode:04o}"
+    if mode & OTHERS:
+        section.note(f"Other users may read the ledger (mode {mode:04o}); it tells who asked what: chmod 600 {path}")
+    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
+    section.facts["writable"] = writable
+    if not writable:
+        section.wrong(f"{path} and its directory are not both writable by this user: its calls are not stored.")
+
+
+def _rows(section: Section, query: Query) -> None:
+    from otel_aicost.ledger.questions import Filter
+
+    section.facts["schema version"] = query.ledger.version
+    section.facts["calls"] = query.totals(Filter()).calls
+    last = query.last_started_ns()
+    if last is None:
+        section.note("The ledger holds no single call yet.")
+        return
+    when = datetime.fromtimestamp(last // 1_000_000_000, UTC)
+    section.facts["last call (UTC)"] = f"{when:%Y-%m-%d %H:%M:%S}"
+    section.fine("The ledger can be read.")

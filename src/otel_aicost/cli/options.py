@@ -1,0 +1,149 @@
+"""Options that several commands share, and how their text becomes a Filter."""
+
+from __future__ import annotations
+
+import functools
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from otel_aicost import config, names
+from otel_aicost.errors import LedgerError
+from otel_aicost.tags import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from otel_aicost.ledger.queries import Query
+    from otel_aicost.ledger.questions import Filter
+    from otel_aicost.ledger.reader import Ledger
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+YEARS = range(1970, 2262)
+"""What fits the ledger's nanoseconds."""
+
+
+class Day(click.ParamType):
+    """A day of UTC, `YYYY-MM-DD`."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:  # noqa: ANN401
+        """The day, or a usage error that says how a day is written."""
+        if isinstance(value, date):
+            return value
+        try:
+            day = date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a date: write it as YYYY-MM-DD, for example 2026-11-21", param, ctx)
+        if day.year not in YEARS:
+            self.fail(f"{value!r} is out of range: years {YEARS[0]} to {YEARS[-1]}", param, ctx)
+        return day
+
+
+class Tag(click.ParamType):
+    """A tag and its value, `key=value`."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:  # noqa: ANN401
+        """The pair, or a usage error."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not equals or not KEY.fullmatch(key):
+            self.fail(f"{value!r} is not a tag: write it as key=value, for example feature=search", param, ctx)
+        return key, text
+
+
+def filters(command: F) -> F:
+    """The options that say which calls; the command gets them as keyword arguments for `chosen`."""
+    options = (
+        click.option("--days", type=click.IntRange(min=1, max=100_000), metavar="N", help="The last N days, today included."),
+        click.option("--since", type=Day(), metavar="DATE", help="From this day on (UTC)."),
+        click.option("--until", type=Day(), metavar="DATE", help="Up to this day, itself included (UTC)."),
+        click.option("--provider", metavar="NAME", help="Only calls to this provider, for example openai."),
+        click.option("--model", metavar="GLOB", help="Only these models; * and ? stand for anything: 'gpt-4o*'."),
+        click.option("--operation", metavar="NAME", help="Only this operation, for example chat or embeddings."),
+        click.option("--service", metavar="NAME", help="Only calls of this service."),
+        click.option("--status", type=click.Choice(["ok", "error", "partial"]), help="Only calls that ended so."),
+        click.option("--tag", "tags", type=Tag(), multiple=True, metavar="KEY=VALUE", help="Only calls with this tag; may be repeated."),
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+ledger_option = click.option(
+    "--ledger",
+    "path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The ledger to read, instead of the one in OTEL_AICOST_LEDGER or the default place.",
+)
+
+
+def format_option(*formats: str) -> Callable[[F], F]:
+    """`--format`, the first of `formats` being the default."""
+    return click.option(
+        "--format", "form", type=click.Choice(formats), default=formats[0], show_default=True, help="How to write it."
+    )
+
+
+def today() -> date:
+    """The current day of UTC."""
+    return datetime.now(UTC).date()
+
+
+def chosen(options: dict[str, Any], default_days: int | None = None) -> Filter:
+    """The Filter that the options of `filters` (and `unpriced`, `estimated`) describe."""
+    from otel_aicost.ledger.questions import Filter
+
+    days = options.pop("days", None)
+    since, until = options.pop("since", None), options.pop("until", None)
+    if days is not None and (since or until):
+        msg = "--days goes without --since and --until"
+        raise click.UsageError(msg)
+    if since and until and since > until:
+        msg = f"--since {since} is after --until {until}"
+        raise click.UsageError(msg)
+    if days is None and not (since or until):
+        days = default_days
+    if days is not None:
+        until = today()
+        since = max(until - timedelta(days=days - 1), date(YEARS[0], 1, 1))
+    return Filter(since=since, until=until, **options)
+
+
+def opened(path: Path | None) -> Ledger:
+    """The ledger to read: the option, the environment or the default place.
+
+    Raises:
+        LedgerError: it is switched off, missing or cannot be read.
+    """
+    from otel_aicost.ledger.reader import open_ledger  # noqa: PLC0415
+
+    if path is None:
+        settings, mistakes = config.load()
+        for mistake in mistakes:
+            if mistake.startswith(f"{names.ENV_LEDGER}="):
+                raise LedgerError(mistake)
+        path = settings.ledger
+    if path is None:
+        msg = f"the ledger is switched off by {names.ENV_LEDGER}; name the file to read with --ledger FILE"
+        raise LedgerError(msg)
+    return open_ledger(path.expanduser())
+
+
+def known_tags(query: Query, keys: Iterable[str]) -> None:
+    """A usage error when a tag that found nothing is on no call of the ledger: it is misspelt, not just rare."""
+    asked = list(keys)
+    if not asked:
+        return
+    known = query.tag_keys()
+    unknown = next((key for key in asked if key not in known), None)
+    if unknown is not None and query.any_call():
+        existing = f"the tags are {', '.join(known)}" if known else "no call has any tag"
+        msg = f"no call in the ledger has a tag {unknown!r}; {existing}"
+        raise click.UsageError(msg)

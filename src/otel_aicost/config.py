@@ -1,0 +1,146 @@
+"""Settings: the environment read into one frozen object, every mistake reported at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from otel_aicost import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+DEFAULT_RETENTION_DAYS = 400
+"""Thirteen months of single calls: this month can be held against the same month of last year."""
+
+StreamUsage = Literal["estimate", "inject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user decided. `Settings()` is what an empty environment gives."""
+
+    enabled: bool = True
+    disabled_sdks: frozenset[str] = frozenset()
+    ledger: Path | None = field(default_factory=lambda: default_ledger())
+    """The SQLite file, or `None`: no ledger."""
+    retention_days: int = DEFAULT_RETENTION_DAYS
+    """Single calls older than this are folded into daily totals; 0 keeps them for ever."""
+    jsonl: Path | None = None
+    prices: Path | None = None
+    provider_hosts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """`host` or `host:port` -> provider."""
+    stream_usage: StreamUsage = "estimate"
+    tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    baggage_keys: tuple[str, ...] = ()
+    metric_tags: tuple[str, ...] = ()
+
+
+def default_ledger() -> Path:
+    """The ledger of this user: `aicost/ledger.db` in the platform's state directory."""
+    import platformdirs  # 5 ms, needed once a process  # noqa: PLC0415
+
+    return Path(platformdirs.user_state_dir("aicost", appauthor=False)) / "ledger.db"
+
+
+def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
+    """Read the settings from `environ` (the process's own by default).
+
+    Returns the settings, with the default wherever a value cannot be used, and one sentence for each mistake
+    that names the variable, what it holds, and what it could hold. It never raises: a typo must not stop the
+    application it is made in. `aicost doctor` shows the same sentences.
+    """
+    source = os.environ if environ is None else environ
+    mistakes: list[str] = []
+    values: dict[str, object] = {}
+    for attribute, (name, parse) in _VARIABLES.items():
+        text = source.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            values[attribute] = parse(text)
+        except ValueError as error:
+            mistakes.append(f"{name}={text!r}: {error}")
+    mistakes += _unknown_variables(source)
+    return Settings(**values), mistakes  # type: ignore[arg-type]  # each parser gives its attribute's type
+
+
+def _unknown_variables(source: Mapping[str, str]) -> list[str]:
+    known = {name for name, _ in _VARIABLES.values()}
+    strangers = sorted(name for name in source if name.startswith("OTEL_AICOST_") and name not in known)
+    return [f"{name}: no such variable; the known ones are {', '.join(sorted(known))}" for name in strangers]
+
+
+def _boolean(text: str) -> bool:
+    lowered = text.lower()
+    if lowered in {"true", "1", "yes", "on"}:
+        return True
+    if lowered in {"false", "0", "no", "off"}:
+        return False
+    msg = "expected true or false"
+    raise ValueError(msg)
+
+
+def _ledger(text: str) -> Path | None:
+    if text.lower() in {"off", "none", "false"}:
+        return None
+    path = text.removeprefix("sqlite:///")
+    if "://" in path:
+        msg = "expected a file, sqlite:///FILE or off"
+        raise ValueError(msg)
+    return _path(path)
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _days(text: str) -> int:
+    if not text.isdigit():
+        msg = "expected a whole number of days, 0 to keep every call"
+        raise ValueError(msg)
+    return int(text)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _pairs(text: str) -> Mapping[str, str]:
+    pairs: dict[str, str] = {}
+    for word in _words(text):
+        key, equals, value = word.partition("=")
+        if not (equals and key.strip() and value.strip()):
+            msg = f"expected key=value,key=value and found {word!r}"
+            raise ValueError(msg)
+        pairs[key.strip()] = value.strip()
+    return MappingProxyType(pairs)
+
+
+def _hosts(text: str) -> Mapping[str, str]:
+    return MappingProxyType({host.lower(): provider for host, provider in _pairs(text).items()})
+
+
+def _stream_usage(text: str) -> str:
+    if text not in {"estimate", "inject"}:
+        msg = "expected estimate or inject"
+        raise ValueError(msg)
+    return text
+
+
+_VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
+    "enabled": (names.ENV_ENABLED, _boolean),
+    "disabled_sdks": (names.ENV_DISABLED, lambda text: frozenset(_words(text))),
+    "ledger": (names.ENV_LEDGER, _ledger),
+    "retention_days": (names.ENV_RETENTION, _days),
+    "jsonl": (names.ENV_JSONL, _path),
+    "prices": (names.ENV_PRICES, _path),
+    "provider_hosts": (names.ENV_PROVIDER_HOSTS, _hosts),
+    "stream_usage": (names.ENV_STREAM_USAGE, _stream_usage),
+    "tags": (names.ENV_TAGS, _pairs),
+    "baggage_keys": (names.ENV_BAGGAGE_KEYS, _words),
+    "metric_tags": (names.ENV_METRIC_TAGS, _words),
+}

@@ -1,0 +1,110 @@
+"""The entry point `aicost`: reads the settings and wires capture, prices and observers into one pipeline."""
+
+from __future__ import annotations
+
+import atexit
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
+
+from otel_aicost import config, faults
+from otel_aicost.capture.stainless import PACKAGES, StainlessCapture
+from otel_aicost.observers.metrics import MetricsObserver
+from otel_aicost.observers.spans import SpanObserver
+from otel_aicost.pipeline import Pipeline
+from otel_aicost.track import settle_with
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from otel_aicost.config import Settings
+    from otel_aicost.observers import Observer
+    from otel_aicost.prices.catalogue import Catalogue
+
+EXIT_SECONDS = 4.0
+"""The longest the ledger may hold up the exit of the application."""
+
+_pipeline: Pipeline | None = None
+
+
+class AICostInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it comes without types
+    """Counts and prices the AI calls of this process, until `uninstrument`."""
+
+    _capture: StainlessCapture | None = None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """None: an SDK that is not installed is simply never imported."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:  # noqa: ANN401 - the base class's signature
+        try:
+            self._begin(kwargs.get("settings"))
+        except Exception as error:  # noqa: BLE001 - it would stop every other instrumentor of the process
+            faults.report("instrument", error)
+
+    def _begin(self, settings: Settings | None) -> None:
+        if settings is None:
+            settings, mistakes = config.load()
+            for mistake in mistakes:
+                faults.LOGGER.warning("otel-aicost: %s", mistake)
+        if not settings.enabled:
+            return
+        pipeline = start(settings)
+        self._capture = StainlessCapture(
+            pipeline, tuple(package for package in PACKAGES if package not in settings.disabled_sdks)
+        )
+        self._capture.install()
+
+    def _uninstrument(self, **_: Any) -> None:  # noqa: ANN401 - the base class's signature
+        capture, self._capture = self._capture, None
+        if capture is not None:
+            capture.remove()
+        stop()
+
+    @property
+    def patched(self) -> dict[str, tuple[str, ...]]:
+        """Package -> the functions of it that are wrapped in this process."""
+        return {} if self._capture is None else dict(self._capture.patched)
+
+
+def start(settings: Settings) -> Pipeline:
+    """Make the pipeline of this process."""
+    global _pipeline  # noqa: PLW0603 - one a process
+    _pipeline = Pipeline(settings, lambda: load_prices(settings), SpanObserver(), _observers(settings))
+    settle_with(_pipeline.settle)
+    atexit.register(stop)
+    return _pipeline
+
+
+def stop() -> None:
+    """Close the pipeline of this process, if there is one; waits at most `EXIT_SECONDS`."""
+    global _pipeline  # noqa: PLW0603 - as above
+    pipeline, _pipeline = _pipeline, None
+    atexit.unregister(stop)
+    if pipeline is not None:
+        pipeline.close(EXIT_SECONDS)
+
+
+def running() -> Pipeline | None:
+    """The pipeline of this process."""
+    return _pipeline
+
+
+def load_prices(settings: Settings) -> Catalogue:
+    """The price catalogue; slow, so it is loaded in the background."""
+    from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415
+
+    return Catalogue.load(settings.prices)
+
+
+def _observers(settings: Settings) -> list[Observer]:
+    observers: list[Observer] = [MetricsObserver(settings.metric_tags)]
+    if settings.ledger is not None:
+        from otel_aicost.observers.ledger import LedgerObserver  # noqa: PLC0415
+
+        observers.append(LedgerObserver(settings.ledger, settings.retention_days))
+    if settings.jsonl is not None:
+        from otel_aicost.observers.jsonl import JsonlObserver  # noqa: PLC0415
+
+        observers.append(JsonlObserver(settings.jsonl))
+    return observers

@@ -1,0 +1,1 @@
+"""The ledger: every billable response as one row of a SQLite file; `docs/ledger.md` describes the tables."""

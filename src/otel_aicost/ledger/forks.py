@@ -1,0 +1,55 @@
+"""What SQLite needs around a fork: no connection open in the parent, none of the parent's closed in the child.
+
+SQLite remembers for the process which locks it holds. A child inherits that memory and not the locks: its writes
+would go unprotected, and its rows would vanish with the WAL file that the parent deletes when it leaves.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+class Forkable(Protocol):
+    """Holds a connection, and puts it away while its process forks."""
+
+    def before_fork(self) -> None: ...
+
+    def after_fork_in_parent(self) -> None: ...
+
+
+def watch(one: Forkable) -> None:
+    """Tell `one` of every fork; only a weak reference to it is kept."""
+    _watched.add(one)
+
+
+def keep_for_ever(connection: sqlite3.Connection) -> None:
+    """Never close this connection, not even when the interpreter ends and frees all it knows."""
+    _inherited.append(connection)
+    try:
+        import ctypes  # needed once, in a child of an unlucky fork  # noqa: PLC0415
+    except ImportError:
+        return
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+_inherited: list[sqlite3.Connection] = []
+_watched: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for one in list(_watched):
+        one.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for one in list(_watched):
+        one.after_fork_in_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)

@@ -1,0 +1,211 @@
+"""What the ledger's tables are, and how an older file becomes the newest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from otel_aicost.errors import LedgerError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+APPLICATION_ID: Final = 0x41494355
+"""`AICU` in the header of the file: tells a ledger from another program's database."""
+
+DAY: Final = "strftime('%Y-%m-%d', started_ns / 1000000000, 'unixepoch')"
+"""The UTC day of a call."""
+
+CALL_COLUMNS: Final = (
+    "id",
+    "started_ns",
+    "duration_ns",
+    "first_chunk_ns",
+    "provider",
+    "operation",
+    "model",
+    "request_model",
+    "response_model",
+    "response_id",
+    "status",
+    "usage_state",
+    "estimated",
+    "error_type",
+    "cost_nano",
+    "cost_source",
+    "price_id",
+    "price_date",
+    "catalogue",
+    "unpriced",
+    "unpriced_detail",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "usage",
+    "parts",
+    "conditions",
+    "tags",
+    "service",
+    "host",
+    "stream",
+    "sdk",
+    "trace_id",
+    "span_id",
+)
+
+ROLLUP_KEY: Final = (
+    "day",
+    "provider",
+    "operation",
+    "model",
+    "service",
+    "status",
+    "usage_state",
+    "estimated",
+    "unpriced",
+    "cost_source",
+    "tags",
+)
+
+ROLLUP_SUMS: Final = (
+    "calls",
+    "cost_nano",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "duration_ns",
+)
+
+# NULL never equals NULL in a unique index, so the two columns of the key that may be NULL stand there as ''.
+ROLLUP_CONFLICT: Final = ", ".join(
+    f"coalesce({column}, '')" if column in {"unpriced", "cost_source"} else column for column in ROLLUP_KEY
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """
+        CREATE TABLE calls (
+            id TEXT PRIMARY KEY,
+            started_ns INTEGER NOT NULL CHECK (started_ns >= 0),
+            duration_ns INTEGER NOT NULL CHECK (duration_ns >= 0),
+            first_chunk_ns INTEGER,
+            provider TEXT NOT NULL,
+            operation TEXT NOT NULL,
+            model TEXT NOT NULL,
+            request_model TEXT,
+            response_model TEXT,
+            response_id TEXT,
+            status TEXT NOT NULL,
+            usage_state TEXT NOT NULL,
+            estimated INTEGER NOT NULL CHECK (estimated IN (0, 1)),
+            error_type TEXT,
+            cost_nano INTEGER CHECK (cost_nano >= 0),
+            cost_source TEXT,
+            price_id TEXT,
+            price_date TEXT,
+            catalogue TEXT,
+            unpriced TEXT,
+            unpriced_detail TEXT,
+            input_tokens INTEGER NOT NULL CHECK (input_tokens >= 0),
+            output_tokens INTEGER NOT NULL CHECK (output_tokens >= 0),
+            cache_read_tokens INTEGER NOT NULL CHECK (cache_read_tokens >= 0),
+            cache_write_tokens INTEGER NOT NULL CHECK (cache_write_tokens >= 0),
+            usage TEXT NOT NULL,
+            parts TEXT NOT NULL,
+            conditions TEXT NOT NULL,
+            tags TEXT NOT NULL,
+            service TEXT NOT NULL,
+            host TEXT,
+            stream INTEGER NOT NULL CHECK (stream IN (0, 1)),
+            sdk TEXT,
+            trace_id TEXT,
+            span_id TEXT
+        )
+        """,
+        "CREATE INDEX calls_started ON calls (started_ns)",
+        """
+        CREATE TABLE rollups (
+            day TEXT NOT NULL,
+            provider TEXT NOT NULL,
+            operation TEXT NOT NULL,
+            model TEXT NOT NULL,
+            service TEXT NOT NULL,
+            status TEXT NOT NULL,
+            usage_state TEXT NOT NULL,
+            estimated INTEGER NOT NULL,
+            unpriced TEXT,
+            cost_source TEXT,
+            tags TEXT NOT NULL,
+            calls INTEGER NOT NULL,
+            cost_nano INTEGER,
+            input_tokens INTEGER NOT NULL,
+            output_tokens INTEGER NOT NULL,
+            cache_read_tokens INTEGER NOT NULL,
+            cache_write_tokens INTEGER NOT NULL,
+            duration_ns INTEGER NOT NULL
+        )
+        """,
+        f"CREATE UNIQUE INDEX rollups_key ON rollups ({ROLLUP_CONFLICT})",
+        f"""
+        CREATE VIEW spend AS
+        SELECT {DAY} AS day, provider, operation, model, service, status, usage_state, estimated, unpriced,
+               cost_source, tags, 1 AS calls, cost_nano, input_tokens, output_tokens, cache_read_tokens,
+               cache_write_tokens, duration_ns
+        FROM calls
+        UNION ALL
+        SELECT {", ".join(ROLLUP_KEY + ROLLUP_SUMS)} FROM rollups
+        """,
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)",
+        "INSERT INTO meta VALUES ('created_at', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
+        f"PRAGMA application_id = {APPLICATION_ID}",
+    ),
+)
+"""Migration n (counted from 1) makes a file of version n out of one of version n - 1. Append, never edit."""
+
+VERSION: Final = len(MIGRATIONS)
+
+
+def check(connection: sqlite3.Connection, path: Path) -> int:
+    """The schema version of the file, 0 for an empty one; it changes nothing.
+
+    Raises `LedgerError` when the file is another program's database or was written by a newer otel-aicost.
+    """
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    marked = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if (tables or version) and not marked and not {"calls", "rollups", "spend"} <= tables:
+        msg = (
+            f"{path} is the database of another program and is left as it is; "
+            "set OTEL_AICOST_LEDGER to a file of its own"
+        )
+        raise LedgerError(msg)
+    if version > VERSION:
+        msg = (
+            f"{path} was written by a newer otel-aicost (schema {version}, this one knows {VERSION}); "
+            "upgrade otel-aicost here or set OTEL_AICOST_LEDGER to another file"
+        )
+        raise LedgerError(msg)
+    return version
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to `VERSION` in one transaction; processes that start at once do it once."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for version in range(check(connection, path), VERSION):
+            for statement in MIGRATIONS[version]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {version + 1}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def verify(connection: sqlite3.Connection) -> None:
+    """Read no row of the tables and the view: an `sqlite3.OperationalError` if one is not as it should be."""
+    connection.execute(f"SELECT {', '.join(CALL_COLUMNS)} FROM calls LIMIT 0")  # noqa: S608 - constants
+    connection.execute(f"SELECT {', '.join(ROLLUP_KEY + ROLLUP_SUMS)} FROM spend LIMIT 0")  # noqa: S608 - constants

@@ -1,0 +1,181 @@
+"""One open ledger file: insert calls, fold old ones into daily totals, tell damage from a bad day."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from otel_aicost import faults
+from otel_aicost.errors import LedgerError
+from otel_aicost.ledger import file, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from otel_aicost.ledger.row import Row
+
+BUSY_SECONDS: Final = 1.0
+"""How long a write waits for the lock of another process; after that the writer keeps the rows."""
+JOURNAL_BYTES: Final = 16 * 1024 * 1024
+
+# Every step of a statement gives the interpreter away, and beside a busy thread it comes back 5 ms later. So the
+# rows of one insert are one statement, of one of few sizes, each prepared once.
+SIZES: Final = (1, 4, 16, 64, 256)
+BATCH: Final = SIZES[-1]
+
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class DamagedLedgerError(LedgerError):
+    """The file is not what was written to it; `identity` is the file's, so that no other is moved aside."""
+
+    def __init__(self, path: Path, identity: file.Identity, reason: object) -> None:
+        self.path = path
+        self.identity = identity
+        super().__init__(f"{path} is damaged ({reason})")
+
+
+class Store:
+    """A connection to a ledger of the newest schema. One thread at a time, and never across a fork.
+
+    Every method raises `DamagedLedgerError` when the file is corrupt, `LedgerError` when it cannot be used now.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`, make it where it is missing, migrate it where it is old."""
+        # SQLite follows links and names its companions after the target; so must whoever moves the file.
+        self.path = path = Path(os.path.realpath(path))
+        self._most = BATCH
+        try:
+            file.prepare(path)
+            self.identity = file.identity(path) or (0, 0)
+            self.connection = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except (OSError, sqlite3.Error) as error:
+            msg = f"{path} cannot be opened: {error}"
+            raise LedgerError(msg) from error
+        try:
+            self._set_up()
+        except BaseException:
+            self.close()
+            raise
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        """Add calls, `BATCH` rows a transaction; one that is there already (by its id) stays as it is."""
+        for start in range(0, len(rows), self._most):
+            some = rows[start : start + self._most]
+            size = next(size for size in SIZES if size >= len(some))
+            # A repeated row changes nothing, its id conflicts; it saves a statement for every length.
+            filled = [*some, *[some[-1]] * (size - len(some))]
+            try:
+                self.connection.execute(_insert(size), list(chain.from_iterable(filled)))
+            except sqlite3.DatabaseError as error:
+                self._explain(error)
+
+    def fold(self, before_ns: int, limit: int) -> int:
+        """Move up to `limit` calls that started before `before_ns` into `rollups`; returns how many.
+
+        One short transaction: the `spend` view says the same before and after. The write lock is taken only
+        when there is something to fold.
+        """
+        try:
+            if self.connection.execute(_ANY_OLD, (before_ns,)).fetchone() is None:
+                return 0
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                self.connection.execute(_FOLD, (before_ns, limit))
+                folded = self.connection.execute(_DELETE, (before_ns, limit)).rowcount
+                self.connection.execute("COMMIT")
+            finally:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+        except sqlite3.DatabaseError as error:
+            self._explain(error)
+        return folded
+
+    def moved(self) -> bool:
+        """Whether another file, or none, is at the path by now: what is written here would not be found."""
+        return file.identity(self.path) != self.identity
+
+    def close(self) -> None:
+        """Close the connection; the last one of all processes takes the WAL file with it."""
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.close()
+
+    def _set_up(self) -> None:
+        try:
+            version = schema.check(self.connection, self.path)
+            self._choose_journal()
+            self.connection.execute("PRAGMA synchronous = NORMAL")
+            self.connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
+            variables = self.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+            self._most = max(size for size in SIZES if size * len(schema.CALL_COLUMNS) <= variables)
+            if version < schema.VERSION:
+                schema.migrate(self.connection, self.path)
+            schema.verify(self.connection)
+        except sqlite3.DatabaseError as error:
+            if _code(error) == sqlite3.SQLITE_ERROR:  # our own statements are right: the tables are not
+                raise DamagedLedgerError(self.path, self.identity, error) from error
+            self._explain(error)
+
+    def _choose_journal(self) -> None:
+        wanted = "delete" if file.on_network(self.path) else "wal"
+        mode = self.connection.execute("PRAGMA journal_mode").fetchone()[0]
+        deadline = time.monotonic() + BUSY_SECONDS
+        while mode != wanted:
+            try:
+                mode = self.connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0]
+                break
+            except sqlite3.OperationalError as error:
+                # SQLite does not wait for the lock here, and many processes may start at once.
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+        if mode != "wal":
+            faults.say(
+                "ledger journal",
+                "otel-aicost: %s is on a filesystem without write-ahead logging, so writing is slower (journal: %s)",
+                self.path,
+                mode,
+            )
+
+    def _explain(self, error: sqlite3.DatabaseError) -> NoReturn:
+        """Raise what `error` means to the user; an error of the data (not of the file) is raised as it is."""
+        if type(error) not in {sqlite3.DatabaseError, sqlite3.OperationalError}:
+            raise error
+        if _code(error) in _DAMAGE:
+            raise DamagedLedgerError(self.path, self.identity, error) from error
+        msg = f"{self.path} cannot be written: {error}"
+        raise LedgerError(msg) from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code, 0 if the error is not SQLite's."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+@cache
+def _insert(size: int) -> str:
+    row = f"({', '.join('?' * len(schema.CALL_COLUMNS))})"
+    columns = ", ".join(schema.CALL_COLUMNS)
+    return f"INSERT INTO calls ({columns}) VALUES {', '.join([row] * size)} ON CONFLICT (id) DO NOTHING"  # noqa: S608
+
+
+_ANY_OLD: Final = "SELECT 1 FROM calls WHERE started_ns < ? LIMIT 1"
+_OLDEST: Final = "SELECT id FROM calls WHERE started_ns < ? ORDER BY started_ns, id LIMIT ?"
+_DELETE: Final = f"DELETE FROM calls WHERE id IN ({_OLDEST})"  # noqa: S608 - constants
+_FOLD: Final = f"""
+    INSERT INTO rollups ({", ".join(schema.ROLLUP_KEY + schema.ROLLUP_SUMS)})
+    SELECT {schema.DAY} AS day, {", ".join(schema.ROLLUP_KEY[1:])}, count(*),
+           {", ".join(f"sum({column})" for column in schema.ROLLUP_SUMS[1:])}
+    FROM calls WHERE id IN ({_OLDEST})
+    GROUP BY {", ".join(str(number + 1) for number in range(len(schema.ROLLUP_KEY)))}
+    ON CONFLICT ({schema.ROLLUP_CONFLICT}) DO UPDATE SET
+    {", ".join(f"{column} = rollups.{column} + excluded.{column}" for column in schema.ROLLUP_SUMS)}
+"""  # noqa: S608 - constants

@@ -1,0 +1,304 @@
+"""The road of a call: begun, answered, priced, and one frozen Record handed to each observer.
+
+Errors of observers stop here: they are reported, and the next observer is served.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from opentelemetry import baggage, context
+
+from otel_aicost import faults
+from otel_aicost.model import (
+    NANO,
+    NO_CONDITIONS,
+    UNPRICED_FAILED,
+    UNPRICED_INVALID,
+    UNPRICED_USAGE,
+    Cost,
+    Record,
+    Unpriced,
+)
+from otel_aicost.tags import clean
+from otel_aicost.track import open_scopes
+from otel_aicost.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextvars import Token
+
+    from opentelemetry.context import Context
+
+    from otel_aicost.config import Settings
+    from otel_aicost.model import Call, Outcome
+    from otel_aicost.observers import Observer
+    from otel_aicost.observers.spans import CallSpan, SpanObserver
+    from otel_aicost.prices.catalogue import Catalogue
+    from otel_aicost.track import track
+
+FREE = Cost(Decimal(0), (), "supplement", "free endpoint")
+
+
+_loading = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    # A child forked in the middle of an import would find that module locked for ever.
+    os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)
+
+
+class OpenCall:
+    """A call on its way; see `capture.OpenCall`."""
+
+    __slots__ = ("_context", "_pipeline", "call", "span", "tags", "tracks")
+
+    def __init__(self, pipeline: Pipeline, call: Call, span: CallSpan | None) -> None:
+        self._pipeline = pipeline
+        self._context: Token[Context] | None = None
+        self.call = call
+        self.span = span
+        self.tags = pipeline.tags_of(call.tags)
+        self.tracks = open_scopes()
+
+    def enter(self) -> None:
+        if self.span is not None and self.span.own is not None:
+            self._context = context.attach(self.span.own)
+
+    def leave(self) -> None:
+        if self._context is not None:
+            context.detach(self._context)
+            self._context = None
+
+    def responding(self) -> None:
+        if self.span is not None:
+            self.span.responding()
+
+    def finish(self, outcome: Outcome) -> None:
+        self._pipeline.finish(self, outcome)
+
+    def abandon(self) -> None:
+        if self.span is not None:
+            self.span.abandon()
+
+    def later(self, work: Callable[[], None]) -> None:
+        self._pipeline.later(work)
+
+
+class Pipeline:
+    """Prices calls and hands their records on. One a process, made by the instrumentor."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        load_prices: Callable[[], Catalogue],
+        spans: SpanObserver | None,
+        observers: Sequence[Observer],
+    ) -> None:
+        self.settings = settings
+        self._load_prices = load_prices
+        self._catalogue: Catalogue | None = None
+        self._warming = False
+        self._spans = spans
+        self._observers = tuple(observers)
+        self._service: str | None = None
+        self._worker: Worker[Callable[[], None]] = Worker("aicost-pipeline", _run_all)
+
+    def begin(self, call: Call) -> OpenCall:
+        """A call is about to be sent: open its span, and see that prices are being loaded."""
+        if not self._warming:
+            self._warming = True
+            self.later(self.warm)
+        span = None
+        if self._spans is not None and not call.only_with_usage:
+            try:
+                span = self._spans.before(call)
+            except Exception as error:  # noqa: BLE001 - calling an observer is one of the guarded places
+                faults.report("spans.before", error)
+        return OpenCall(self, call, span)
+
+    def finish(self, opened: OpenCall, outcome: Outcome) -> None:
+        """A response ended. Until the prices are there, it waits for them in the background."""
+        if opened.call.only_with_usage and not outcome.reading.usage:
+            return
+        span, opened.span = opened.span, None  # a second response of the same call has a span of its own
+        if self._catalogue is None:
+            self.later(lambda: self._conclude(opened, outcome, span))
+        else:
+            self._conclude(opened, outcome, span)
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do `work` in the background, in the order it was put."""
+        self._worker.put(work)
+
+    def warm(self) -> Catalogue:
+        """The price catalogue, loaded if it is not yet."""
+        if self._catalogue is None:
+            with _loading:
+                if self._catalogue is None:
+                    self._catalogue = self._load_prices()
+        return self._catalogue
+
+    def settle(self, timeout: float = 1.0) -> bool:
+        """Wait until every finished call is priced and handed on."""
+        return self._worker.flush(timeout)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until every finished call has reached its last observer. `False` if `timeout` did not suffice."""
+        until = time.monotonic() + timeout
+        done = self.settle(timeout)
+        for observer in self._observers:
+            done = observer.flush(max(0.0, until - time.monotonic())) and done
+        return done
+
+    def close(self, timeout: float) -> bool:
+        """As `flush`; what still comes is handled where it comes."""
+        until = time.monotonic() + timeout
+        done = self._worker.close(timeout)
+        for observer in self._observers:
+            done = observer.close(max(0.1, until - time.monotonic())) and done
+        return done
+
+    def _hand_on(self, record: Record, scopes: tuple[track, ...], span: CallSpan | None) -> None:
+        for scope in scopes:
+            scope.add(record)
+        if self._spans is not None:
+            try:
+                self._spans.after(record, span)
+            except Exception as error:  # noqa: BLE001 - as above
+                faults.report("spans.after", error)
+        for observer in self._observers:
+            try:
+                observer.after(record, None)
+            except Exception as error:  # noqa: BLE001 - as above
+                faults.report(type(observer).__name__, error)
+
+    def conclude(self, call: Call, outcome: Outcome) -> Record:
+        """Price and hand on a call that was made without us, here and now."""
+        opened = OpenCall(self, call, None)
+        record = self._price(opened, outcome, None)
+        self._hand_on(record, opened.tracks, None)
+        return record
+
+    def _conclude(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> None:
+        try:
+            record = self._price(opened, outcome, span)
+        except Exception as error:  # noqa: BLE001 - nothing of ours may reach the application
+            faults.report("pipeline", error)
+            return
+        self._hand_on(record, opened.tracks, span)
+
+    def _price(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> Record:
+        call, reading = opened.call, outcome.reading
+        conditions = {**call.conditions, **reading.conditions} or NO_CONDITIONS
+        cost, unpriced = self._cost(call, outcome, conditions)
+        parameters = call.parameters
+        if outcome.resends:
+            parameters = {**parameters, "http.request.resend_count": outcome.resends}
+        first = outcome.first_chunk_ticks
+        return Record(
+            id=new_id(),
+            started_ns=call.started_ns,
+            duration_ns=max(0, outcome.ended_ticks - call.started_ticks),
+            provider=call.provider,
+            operation=call.operation,
+            status=outcome.status,
+            usage_state=outcome.usage_state,
+            service=self.service(),
+            request_model=call.request_model,
+            response_model=reading.model,
+            response_id=reading.response_id,
+            usage=outcome.usage,
+            conditions=conditions,
+            cost=cost,
+            unpriced=unpriced,
+            estimated=outcome.estimated,
+            error_type=outcome.error_type,
+            tags=opened.tags,
+            first_chunk_ns=None if first is None else max(0, first - call.started_ticks),
+            host=call.host,
+            port=call.port,
+            stream=call.stream,
+            parameters=parameters,
+            finish_reasons=reading.finish_reasons,
+            sdk=call.sdk,
+            trace_id=None if span is None else span.trace_id,
+            span_id=None if span is None else span.span_id,
+        )
+
+    def _cost(
+        self, call: Call, outcome: Outcome, conditions: Mapping[str, str]
+    ) -> tuple[Cost | None, Unpriced | None]:
+        reading = outcome.reading
+        if call.free:
+            return FREE, None
+        if reading.cost is not None:
+            return Cost(reading.cost.quantize(NANO), (), "provider"), None
+        if outcome.usage_state == "invalid":
+            return None, Unpriced(UNPRICED_INVALID, f"the response reports an absurd usage: {reading.invalid}")
+        if outcome.usage_state == "none":
+            return None, None
+        if not outcome.usage:
+            return None, Unpriced(UNPRICED_USAGE, "the response was not read, or reports no usage")
+        models = [call.request_model, reading.model] if call.priced_by_request else [reading.model, call.request_model]
+        known = list(dict.fromkeys(model for model in models if model))
+        try:
+            found = self.warm().price(call.provider, known, outcome.usage, conditions, call.started_ns)
+        except Exception as error:  # noqa: BLE001 - a call whose price cannot be found is a call all the same
+            faults.report("prices", error)
+            found = Unpriced(UNPRICED_FAILED, f"pricing failed: {type(error).__name__}: {error}")
+        return (found, None) if isinstance(found, Cost) else (None, found)
+
+    def tags_of(self, tagged: Mapping[str, str]) -> Mapping[str, str]:
+        """The tags of a call: the static ones, then the allowed keys of incoming baggage, then the code's own."""
+        if not (self.settings.tags or self.settings.baggage_keys):
+            return tagged
+        carried = {}
+        for key in self.settings.baggage_keys:
+            value = baggage.get_baggage(key)
+            if value is not None:
+                carried[key] = value
+        return {**self.settings.tags, **clean(carried), **tagged}
+
+    def service(self) -> str:
+        """The name of this service, as OpenTelemetry knows it."""
+        if self._service is None:
+            self._service = _service_name()
+        return self._service
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, the rest random."""
+    millis = time.time_ns() // 1_000_000
+    noise = int.from_bytes(os.urandom(10))
+    high = (millis << 16) | 0x7000 | (noise >> 68)
+    low = (0b10 << 62) | (noise & ((1 << 62) - 1))
+    digits = f"{high:016x}{low:016x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _service_name() -> str:
+    named = os.environ.get("OTEL_SERVICE_NAME")
+    if named:
+        return named
+    from opentelemetry import trace  # noqa: PLC0415
+
+    resource = getattr(trace.get_tracer_provider(), "resource", None)
+    name = str(resource.attributes.get("service.name", "")) if resource is not None else ""
+    if name and not name.startswith("unknown_service"):
+        return name
+    for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        key, _, value = pair.partition("=")
+        if key.strip() == "service.name" and value.strip():
+            return value.strip()
+    return "unknown_service"
+
+
+def _run_all(work: list[Callable[[], None]]) -> None:
+    for task in work:
+        try:
+            task()
+        except Exception as error:  # noqa: BLE001 - one task must not take the next with it
+            faults.report("pipeline.later", error)

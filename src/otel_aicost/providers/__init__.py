@@ -1,0 +1,82 @@
+"""The registry: who is paid, by host, and what a request means, by path."""
+
+from __future__ import annotations
+
+import ipaddress
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from otel_aicost.providers import (
+    anthropic,
+    azure,
+    bedrock,
+    compatible,
+    deepseek,
+    groq,
+    openai,
+    self_hosted,
+    vertex_ai,
+)
+from otel_aicost.providers.base import Endpoint, Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROVIDERS: tuple[Provider, ...] = (
+    openai.PROVIDER,
+    anthropic.PROVIDER,
+    azure.OPENAI,
+    azure.INFERENCE,
+    bedrock.PROVIDER,
+    vertex_ai.PROVIDER,
+    groq.PROVIDER,
+    deepseek.PROVIDER,
+    *compatible.PROVIDERS,
+    *self_hosted.PROVIDERS,
+)
+BY_NAME: Mapping[str, Provider] = {provider.name: provider for provider in PROVIDERS}
+
+COMPATIBLE = Provider("openai_compatible")
+"""A host that nobody told us about: recorded, and unpriced rather than guessed."""
+
+ENDPOINTS: Mapping[str, Endpoint] = {**openai.ENDPOINTS, **anthropic.ENDPOINTS}
+
+UNKNOWN = Endpoint("unknown", openai.read, openai.describe, only_with_usage=True)
+"""A POST that no table names: recorded when its response holds a usage."""
+
+
+def provider_of(host: str, port: int | None, mapped: Mapping[str, str]) -> Provider:
+    """Who is paid at `host`: the user's map first, then the hosts of the providers, then local ports."""
+    host = host.lower().rstrip(".")
+    name = mapped.get(f"{host}:{port}") or mapped.get(host)
+    if name is not None:
+        return BY_NAME.get(name) or Provider(name)
+    for provider in PROVIDERS:
+        if any(fnmatchcase(host, pattern) for pattern in provider.hosts):
+            return provider
+    if _is_local(host):
+        for provider in PROVIDERS:
+            if port in provider.ports:
+                return provider
+    return COMPATIBLE
+
+
+def endpoint_of(path: str) -> Endpoint:
+    """What a POST to `path` means; prefixes such as `/v1` or a deployment do not matter."""
+    path = "/" + path.partition("?")[0].strip("/")
+    parts = path.split("/")
+    for start in range(1, len(parts)):
+        found = ENDPOINTS.get("/" + "/".join(parts[start:]))
+        if found is not None:
+            return found
+    return UNKNOWN
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost" or host.endswith((".local", ".internal", ".lan")):
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return "." not in host  # a bare name: a container or a machine of this network
+    return address.is_private or address.is_loopback or address.is_unspecified

@@ -1,0 +1,8 @@
+"""Azure's hosts of OpenAI and other models; the wire is OpenAI's, the request names a deployment."""
+
+from __future__ import annotations
+
+from otel_aicost.providers.base import Provider
+
+OPENAI = Provider("azure.ai.openai", hosts=("*.openai.azure.com", "*.cognitiveservices.azure.com"))
+INFERENCE = Provider("azure.ai.inference", hosts=("*.services.ai.azure.com", "*.models.ai.azure.com"))

@@ -1,0 +1,159 @@
+"""What a provider file is made of: hosts, endpoints, and how the usage of a response is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeAlias
+
+from otel_aicost.model import NO_CONDITIONS, NO_USAGE, Conditions, Quantity, Reading, Usage
+
+Json: TypeAlias = Mapping[str, Any]
+Path: TypeAlias = tuple[str, ...]
+Fields: TypeAlias = tuple[tuple[str, Path], ...]
+"""Meter and where it stands in a provider's usage object; the first path of a meter that holds a value wins."""
+
+LARGEST = 10**10
+"""More of any meter in one call is taken for garbage."""
+
+
+class AbsurdUsageError(ValueError):
+    """A usage that cannot be believed: negative, not a number, or beyond all measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the application asks for: the JSON body of the request, as the SDK was given it."""
+
+    body: Json
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a request tells before the response comes: never any content."""
+
+    model: str | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    usage: Usage = field(default_factory=lambda: NO_USAGE)
+    conditions: Conditions = field(default_factory=lambda: NO_CONDITIONS)
+
+
+def same(body: Json) -> Json:
+    """A body that needs no adapting."""
+    return body
+
+
+def nothing(_: Sent) -> Description:
+    """The description of a request that is not understood."""
+    return Description()
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRequest:
+    """How to ask for the usage of a stream, and how to know the extra event that brings it."""
+
+    ask: Callable[[Json], Json | None]
+    """The request body with the question in it, or `None` when the application asks already."""
+    is_extra: Callable[[bytes], bool]
+    """Whether a raw event is there only because we asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One kind of call. A streamed response is folded into the shape of the body, and both are read by `read`."""
+
+    operation: str
+    """`gen_ai.operation.name`."""
+    read: Callable[[Json], Reading]
+    describe: Callable[[Sent], Description] = nothing
+    fragment: Callable[[Json], Json] = same
+    """Stream event -> the part of the body it stands for, maybe empty; later fragments win, mappings are merged."""
+    free: bool = False
+    marks: tuple[bytes, ...] = (b'"usage"',)
+    """Only stream events that hold one of these with a value other than null are parsed."""
+    ends: tuple[bytes, ...] = ()
+    """What the last event of a whole stream holds."""
+    text: tuple[str, ...] = ()
+    """Keys under which a stream carries generated text: the ground of an estimate when no usage comes."""
+    usage_request: UsageRequest | None = None
+    """How to ask for the usage of a stream, where it does not come by itself."""
+    body: bool = True
+    """The response has a body to read a usage from; otherwise all is known from the request."""
+    only_with_usage: bool = False
+    """Not known to be billable: recorded only when the response holds a usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who is paid: `name` as in the GenAI semantic conventions, found by the host of the request."""
+
+    name: str
+    hosts: tuple[str, ...] = ()
+    """Host names, as shell patterns."""
+    ports: tuple[int, ...] = ()
+    """Ports on this machine or a private network where such a server listens by default."""
+    adapt: Callable[[Json], Json] = same
+    """Brings a body, or a fragment of a stream, of this provider's own into the shape its endpoints read."""
+    priced_by_request: bool = False
+    """The model of the request decides the price (a region, a profile) rather than the one of the response."""
+
+
+def quantities(usage: Json, fields: Fields) -> dict[str, Quantity]:
+    """The meters that `usage` holds a number for; of zeros only totals are kept. Raises `AbsurdUsageError`."""
+    found: dict[str, Quantity] = {}
+    for meter, path in fields:
+        value: Any = usage
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None and meter not in found:
+            amount = quantity(value, path[-1])
+            if amount or len(path) == 1:
+                found[meter] = amount
+    return found
+
+
+def quantity(value: object, key: str) -> Quantity:
+    """`value` as a count or a number of seconds. Raises `AbsurdUsageError` for anything else."""
+    if type(value) is int:
+        number: Quantity = value
+    elif isinstance(value, (float, Decimal)):
+        exact = Decimal(repr(value)) if isinstance(value, float) else value
+        if not exact.is_finite():
+            msg = f"{key} is {value!r}"
+            raise AbsurdUsageError(msg)
+        number = int(exact) if exact == exact.to_integral_value() else exact
+    else:
+        msg = f"{key} is {type(value).__name__}, not a number"
+        raise AbsurdUsageError(msg)
+    if not 0 <= number <= LARGEST:
+        msg = f"{key} is {number}"
+        raise AbsurdUsageError(msg)
+    return number
+
+
+def dollars(value: object) -> Decimal | None:
+    """A cost the provider states, in dollars, or `None` when it is not a finite amount of zero or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        return None
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and 0 <= amount <= LARGEST else None
+
+
+def text(value: object) -> str | None:
+    """`value` if it is a string that says something."""
+    return value if isinstance(value, str) and value else None
+
+
+def mapping(value: object) -> Json:
+    """`value` if it is a JSON object, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(value: object) -> list[Json]:
+    """The JSON objects of a list."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

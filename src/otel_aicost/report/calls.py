@@ -1,0 +1,107 @@
+"""Single calls as tables for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_aicost.report import money
+from otel_aicost.report.documents import call_document
+from otel_aicost.report.screen import Column, facts, heading, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.console import RenderableType
+    from rich.table import Table as RichTable
+
+
+def calls_table(rows: Sequence[Mapping[str, Any]]) -> RichTable:
+    """One line a call; where a cost is not known, why."""
+    calls = [call_document(row) for row in rows]
+    return table(
+        [
+            Column("time (UTC)", [_time(call["started"]) for call in calls], right=False),
+            Column("provider", [call["provider"] for call in calls], right=False, keep=False),
+            Column("model", [call["model"] or "(none)" for call in calls], right=False, keep=False),
+            Column("operation", [call["operation"] for call in calls], right=False, keep=False),
+            Column("in", [f"{call['input_tokens']:,}" for call in calls]),
+            Column("out", [f"{call['output_tokens']:,}" for call in calls]),
+            Column("cost", _costs(calls)),
+            Column("took", [seconds(call["duration_ns"]) for call in calls]),
+            Column("status", [call["error_type"] or call["status"] for call in calls], right=False, keep=False),
+            Column("tags", [_pairs(call["tags"]) for call in calls], right=False, keep=False),
+            Column("id", [call["id"] for call in calls], right=False),
+        ]
+    )
+
+
+def call_tables(row: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """One call whole: every field that holds something, then its bill."""
+    call = call_document(row)
+    yield heading(f"Call {call['id']}")
+    yield ""
+    yield facts(_facts(call))
+    if call["parts"]:
+        parts = call["parts"]
+        yield ""
+        yield heading("The bill")
+        yield table(
+            [
+                Column("meter", [part["meter"] for part in parts], "total", right=False),
+                Column("quantity", [f"{part['quantity']}" for part in parts]),
+                Column("price", [f"${part['price']} per {part['per']:,}" for part in parts]),
+                Column("amount", [f"${part['amount_usd']}" for part in parts], f"${call['cost_usd']}"),
+            ],
+            totals=True,
+        )
+
+
+def seconds(nanoseconds: int) -> str:
+    """A duration in seconds, to the millisecond."""
+    return f"{nanoseconds / 1e9:,.3f}s"
+
+
+def _facts(call: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    shown = {
+        **call,
+        "duration_ns": seconds(call["duration_ns"]),
+        "first_chunk_ns": None if call["first_chunk_ns"] is None else seconds(call["first_chunk_ns"]),
+        "cost_usd": cost(call),
+        "unpriced": None,  # `cost` says it
+        "usage": _pairs(call["usage"]),
+        "conditions": _pairs(call["conditions"]),
+        "tags": _pairs(call["tags"]),
+        "estimated": "yes" if call["estimated"] else None,
+        "stream": "yes" if call["stream"] else None,
+        "parts": None,
+        "started_ns": None,
+        "cost_nano": None,
+    }
+    names = {"started": "started (UTC)", "duration_ns": "took", "first_chunk_ns": "first chunk after"}
+    for name, value in shown.items():
+        if value not in (None, "") and not name.endswith("_tokens"):  # `usage` holds the tokens
+            yield names.get(name, name.removesuffix("_usd").replace("_", " ")), str(value)
+
+
+def cost(call: Mapping[str, Any]) -> str:
+    """What one call cost, or why that is not known."""
+    if call["cost_usd"] is None:
+        return f"unpriced: {call['unpriced']}" if call["unpriced"] else money.NONE
+    return f"${call['cost_usd']}" + (" (estimated)" if call["estimated"] else "")
+
+
+def _costs(calls: Sequence[Mapping[str, Any]]) -> list[str]:
+    amounts = money.column([call["cost_nano"] for call in calls])
+    known = zip(calls, amounts, strict=True)
+    return [
+        cost(call) if call["cost_nano"] is None else ("≈" if call["estimated"] else "") + amount
+        for call, amount in known
+    ]
+
+
+def _pairs(mapping: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in mapping.items())
+
+
+def _time(started: str) -> str:
+    return started[:19].replace("T", " ")

@@ -1,0 +1,82 @@
+"""What a report says, as values: an overview of a period, or sums grouped by dimensions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from otel_aicost.ledger.questions import Doubts, Group, Sums
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otel_aicost.ledger.queries import Query
+    from otel_aicost.ledger.questions import Filter
+
+SPENDERS = ("user", "feature")
+"""The tags whose top spenders the overview shows, where calls have them."""
+BARS = 7
+"""Days shown as bars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Groups and what they add up to. `rest` is what lies in groups beyond the ones asked for."""
+
+    by: tuple[str, ...]
+    groups: tuple[Group, ...]
+    rest: Sums | None
+    total: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A period at a glance."""
+
+    total: Sums
+    models: Table
+    spenders: tuple[Table, ...]
+    days: tuple[Group, ...]
+    """The last days of the period, one after the other, those without calls included."""
+    reasons: tuple[Group, ...]
+    """Unpriced calls by reason, the most first."""
+
+
+def overview(query: Query, where: Filter, top: int, today: date) -> Overview:
+    """The overview of the calls that match; tables have at most `top` rows."""
+    total = query.totals(where)
+    spenders = (_table(query, where, (tag,), total, top) for tag in SPENDERS)
+    reasons = query.groups(replace(where, unpriced=True), ("unpriced",)) if total.unpriced else []
+    return Overview(
+        total=total,
+        models=_table(query, where, ("model", "provider"), total, top),
+        spenders=tuple(table for table in spenders if any(group.keys != (None,) for group in table.groups)),
+        days=_last_days(query, where, today),
+        reasons=tuple(sorted(reasons, key=lambda group: -group.sums.unpriced)),
+    )
+
+
+def grouped(query: Query, where: Filter, by: Sequence[str], top: int | None) -> Table:
+    """The sums by the dimensions `by`: in the order of days if `day` is one of them, else the dearest first."""
+    table = _table(query, where, tuple(by), query.totals(where), top)
+    if "day" not in by:
+        return table
+    place = by.index("day")
+    return replace(table, groups=tuple(sorted(table.groups, key=lambda group: group.keys[place] or "")))
+
+
+def _table(query: Query, where: Filter, by: tuple[str, ...], total: Sums, top: int | None) -> Table:
+    groups = tuple(query.groups(where, by, top))
+    rest = total - sum((group.sums for group in groups), Sums())
+    return Table(by, groups, rest if rest.calls else None, total)
+
+
+def _last_days(query: Query, where: Filter, today: date) -> tuple[Group, ...]:
+    last = min(where.until or today, today)
+    first = last - timedelta(days=BARS - 1)
+    if where.since is not None:
+        first = max(first, where.since)
+    found = {g.keys[0]: g for g in query.groups(replace(where, since=first, until=last), ("day",))}
+    days = ((first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
+    return tuple(found.get(day, Group((day,), Sums())) for day in days)

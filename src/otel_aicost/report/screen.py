@@ -1,0 +1,99 @@
+"""Tables and text for a person: as wide as the terminal, uncut on a pipe, coloured on a terminal only."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import RenderableType
+
+UNCUT = 10_000
+"""Columns of a pipe: more than any table needs."""
+PLAIN = str.maketrans({"█": "#", "─": "-", "≈": "~", "…": "."})
+"""What stands in for drawing characters where the encoding has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: its heading, its cells, and under the line the total, if there is one."""
+
+    heading: str
+    cells: Sequence[str]
+    total: str = ""
+    right: bool = True
+    keep: bool = True
+    """Never folded, however narrow the terminal."""
+
+
+def render(parts: Iterable[RenderableType], stream: TextIO) -> str:
+    """The parts as text that fits `stream`: its width, its colours, its encoding."""
+    terminal = stream.isatty()
+    plain = not terminal or bool(os.environ.get("NO_COLOR"))
+    console = Console(
+        file=io.StringIO(),
+        width=shutil.get_terminal_size().columns if terminal else UNCUT,
+        force_terminal=terminal,
+        color_system=None if plain else "auto",
+        highlight=False,
+    )
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part)
+    text = "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return encodable(text, stream.encoding or "utf-8")
+
+
+def table(columns: Sequence[Column], *, totals: bool = False) -> Table:
+    """A table of `columns`; with `totals`, their totals under a line."""
+    made = Table(box=box.SIMPLE, show_footer=totals, pad_edge=False, header_style="bold", footer_style="bold")
+    for column in columns:
+        made.add_column(
+            Text(column.heading),
+            footer=Text(column.total),
+            justify="right" if column.right else "left",
+            no_wrap=column.keep,
+            overflow="fold",
+        )
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        made.add_row(*(Text(harmless(cell)) for cell in cells))
+    return made
+
+
+def facts(pairs: Iterable[tuple[str, str]]) -> Table:
+    """Names and values under one another."""
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in pairs:
+        made.add_row(Text(name), Text(harmless(value)))
+    return made
+
+
+def heading(text: str) -> Text:
+    """A line that opens a section."""
+    return Text(harmless(text), style="bold")
+
+
+def harmless(text: str) -> str:
+    """Without control characters: a model name or a tag must not be able to steer the terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """`text` with stand-ins for what `encoding` cannot write."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(PLAIN).encode(encoding, "replace").decode(encoding)
+    return text

@@ -1,0 +1,173 @@
+"""A report as tables for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from otel_aicost.ledger.questions import Sums
+from otel_aicost.report import money
+from otel_aicost.report.screen import Column, facts, harmless, heading, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import RenderableType
+    from rich.table import Table as RichTable
+
+    from otel_aicost.ledger.questions import Filter, Group
+    from otel_aicost.report.overview import Overview, Table
+
+BAR = 30
+"""Characters of the longest bar."""
+
+
+def overview_tables(report: Overview, where: Filter) -> Iterator[RenderableType]:
+    """The overview: totals, models, top spenders, the last days as bars, and how far to trust it."""
+    total = report.total
+    if not total.calls:
+        yield nothing(where)
+        return
+    yield heading(f"What AI calls cost, {period(where)}{narrowed(where)}")
+    yield ""
+    yield facts(_totals(total))
+    for each in (report.models, *report.spenders):
+        yield ""
+        yield heading(f"By {each.by[0]}")
+        yield groups_table(each)
+    yield heading(f"Last {len(report.days)} days (UTC)" if len(report.days) > 1 else "The last day (UTC)")
+    yield _bars(report.days)
+    yield ""
+    yield heading("How far to trust this")
+    yield from (Text(line) for line in trust_lines(report))
+
+
+def table_tables(report: Table, where: Filter) -> Iterator[RenderableType]:
+    """Grouped sums under their heading."""
+    if not report.total.calls:
+        yield nothing(where)
+        return
+    yield heading(f"What AI calls cost by {', '.join(report.by)}, {period(where)}{narrowed(where)}")
+    yield groups_table(report)
+
+
+def nothing(where: Filter) -> Text:
+    """One line for an empty answer."""
+    return Text(harmless(f"No calls: {period(where)}{narrowed(where)}."))
+
+
+def narrowed(where: Filter) -> str:
+    """The filter besides its days, in words."""
+    said = [
+        f"{name} {value}"
+        for name in ("provider", "model", "operation", "service", "status")
+        if (value := getattr(where, name)) is not None
+    ]
+    said += [f"{key}={value}" for key, value in where.tags]
+    said += [name for name in ("unpriced", "estimated") if getattr(where, name)]
+    return f", {', '.join(said)}" if said else ""
+
+
+def groups_table(report: Table) -> RichTable:
+    """Grouped sums with a total row, and a row for what lies beyond `--top`."""
+    rows = [(group.keys, group.sums) for group in report.groups]
+    if report.rest is not None:
+        rows.append((("(the rest)", *[""] * (len(report.by) - 1)), report.rest))
+    sums = [each for _, each in rows]
+    columns = [
+        Column(name, [_name(keys[place]) for keys, _ in rows], "" if place else "total", right=False, keep=False)
+        for place, name in enumerate(report.by)
+    ]
+    costs = money.column([money.cost_nano(each) for each in (*sums, report.total)])
+    averages = money.column([money.average_nano(each) for each in (*sums, report.total)])
+    columns += [
+        _counts("calls", [each.calls for each in sums], report.total.calls),
+        Column("cost", costs[:-1], costs[-1]),
+        Column("share", [_share(each.cost_nano, report.total.cost_nano) for each in sums]),
+        Column("average", averages[:-1], averages[-1]),
+        _counts("tokens in", [each.input_tokens for each in sums], report.total.input_tokens),
+        _counts("cached", [each.cache_read_tokens for each in sums], report.total.cache_read_tokens),
+        _counts("tokens out", [each.output_tokens for each in sums], report.total.output_tokens),
+    ]
+    # Columns of zeros only would push those that say something off a narrow terminal.
+    if report.total.errors:
+        columns.append(_counts("errors", [each.errors for each in sums], report.total.errors))
+    if report.total.unpriced:
+        columns.append(_counts("unpriced", [each.unpriced for each in sums], report.total.unpriced))
+    return table(columns, totals=True)
+
+
+def trust_lines(report: Overview) -> Iterator[str]:
+    """One line for each way in which the total may be off; one line if there is none."""
+    total = report.total
+    reasons = ", ".join(f"{group.sums.unpriced:,} {group.keys[0]}" for group in report.reasons)
+    lines = (
+        (total.unpriced, f"unpriced, cost not in the total: {reasons}"),
+        (total.estimated, "estimated from the text seen, because the provider reported no usage"),
+        (total.partial, "partial: a stream that ended before its end"),
+        (total.missing, "with usage missing from the response"),
+        (total.unread, "unread: the application never read the response, so nobody knows its usage"),
+        (total.invalid, "with absurd usage that was set aside"),
+    )
+    some = False
+    for calls, meaning in lines:
+        if calls:
+            some = True
+            yield f"  {calls:,} of {total.calls:,} calls ({_share(calls, total.calls)}) {meaning}"
+    if not some:
+        yield f"  All {total.calls:,} calls that cost something are priced from what the provider reported."
+
+
+def period(where: Filter) -> str:
+    """The days of a filter in words."""
+    if where.since is None and where.until is None:
+        return "all days (UTC)"
+    if where.until is None:
+        return f"since {where.since} (UTC)"
+    if where.since is None:
+        return f"until {where.until} (UTC)"
+    return f"{where.since} to {where.until} (UTC)" if where.since != where.until else f"{where.since} (UTC)"
+
+
+def _totals(total: Sums) -> Iterator[tuple[str, str]]:
+    cost, average = money.column([money.cost_nano(total)])[0], money.column([money.average_nano(total)])[0]
+    yield "cost", cost if total.priced else "unknown: no call has a price"
+    yield "calls", f"{total.calls:,}" + (f", {total.errors:,} of them failed" if total.errors else "")
+    yield "average", f"{average} per priced call"
+    yield "tokens in", f"{total.input_tokens:,}, {total.cache_read_tokens:,} of them read from the cache"
+    yield "tokens out", f"{total.output_tokens:,}"
+
+
+def _bars(days: Sequence[Group]) -> RichTable:
+    most = max((group.sums.cost_nano for group in days), default=0)
+    lengths = [_length(group.sums.cost_nano, most) for group in days]
+    return table(
+        [
+            Column("day", [group.keys[0] or "" for group in days], right=False),
+            Column("", ["█" * length for length in lengths], right=False),
+            Column("cost", money.column([money.cost_nano(group.sums) for group in days])),
+            Column("calls", [f"{group.sums.calls:,}" for group in days]),
+        ]
+    )
+
+
+def _length(amount: int, most: int) -> int:
+    """A day that cost anything has a bar; only the dearest has the longest."""
+    return max(amount * BAR // most, 1) if amount else 0
+
+
+def _counts(name: str, numbers: Sequence[int], total: int) -> Column:
+    return Column(name, [f"{number:,}" for number in numbers], f"{total:,}")
+
+
+def _name(key: str | None) -> str:
+    return "(none)" if not key else key
+
+
+def _share(part: int, whole: int) -> str:
+    """A percentage with one decimal; what is more than nothing never reads 0.0 %."""
+    if not whole or not part:
+        return money.NONE if not whole else "0.0%"
+    share = 100 * part / whole
+    return "<0.1%" if share < 0.05 else f"{share:.1f}%"  # noqa: PLR2004 - where rounding gives 0.0

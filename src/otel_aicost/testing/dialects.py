@@ -1,0 +1,141 @@
+"""How each endpoint writes a usage down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otel_aicost.testing.reply import Usage
+
+ANTHROPIC_DELTA = (
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+    "output_tokens_details",
+    "server_tool_use",
+)
+"""What the last usage of an Anthropic stream repeats; the rest is said once, in `message_start`."""
+
+
+def chat(usage: Usage) -> dict[str, Any]:
+    """Chat completions and completions."""
+    prompt = {
+        "cached_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "audio_tokens": usage.input_audio_tokens,
+        "image_tokens": usage.input_image_tokens,
+    }
+    written_always = {"cached_tokens", "audio_tokens"}
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {key: n for key, n in prompt.items() if n or key in written_always},
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning_tokens,
+            "audio_tokens": usage.output_audio_tokens,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def embeddings(usage: Usage) -> dict[str, Any]:
+    """Embeddings."""
+    return {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}
+
+
+def responses(usage: Usage) -> dict[str, Any]:
+    """The Responses API."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def duration(usage: Usage) -> dict[str, Any]:
+    """A transcription billed by the second."""
+    return {"type": "duration", "seconds": usage.input_audio_seconds or 0}
+
+
+def transcription(usage: Usage) -> dict[str, Any]:
+    """A transcription billed by the token."""
+    return {
+        "type": "tokens",
+        "input_tokens": usage.input_tokens,
+        "input_token_details": {
+            "audio_tokens": usage.input_audio_tokens,
+            "text_tokens": usage.input_tokens - usage.input_audio_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def speech(usage: Usage) -> dict[str, Any]:
+    """The last event of streamed speech."""
+    total = usage.input_tokens + usage.output_tokens
+    return {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "total_tokens": total}
+
+
+def images(usage: Usage) -> dict[str, Any]:
+    """Images of the models that are billed by the token."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {
+            "text_tokens": usage.input_tokens - usage.input_image_tokens,
+            "image_tokens": usage.input_image_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {
+            "text_tokens": usage.output_tokens - usage.output_image_tokens,
+            "image_tokens": usage.output_image_tokens,
+        },
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def anthropic(usage: Usage) -> dict[str, Any]:
+    """Messages. Its `input_tokens` are the ones that were neither read from nor written to the cache."""
+    stated: dict[str, Any] = {
+        "input_tokens": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
+        "cache_read_input_tokens": usage.cache_read_tokens,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage.cache_write_tokens - usage.cache_write_1h_tokens,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "service_tier": "standard",
+        "inference_geo": "not_available",
+    }
+    if usage.reasoning_tokens:
+        stated["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
+    if usage.web_searches:
+        stated["server_tool_use"] = {"web_search_requests": usage.web_searches, "web_fetch_requests": 0}
+    return stated
+
+
+def anthropic_start(stated: object) -> object:
+    """What `message_start` says of a usage: everything, and a placeholder for the output."""
+    if not isinstance(stated, Mapping) or "output_tokens" not in stated:
+        return stated
+    start = {
+        key: value for key, value in stated.items() if key not in {"output_tokens_details", "server_tool_use"}
+    }
+    return {**start, "output_tokens": 1}
+
+
+def anthropic_delta(stated: object) -> object:
+    """What the last `message_delta` says of a usage: the final counts."""
+    if not isinstance(stated, Mapping):
+        return stated
+    return {key: stated[key] for key in ANTHROPIC_DELTA if key in stated}
