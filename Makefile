@@ -12,7 +12,7 @@ help: ## Show this list.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: $(VENV)/.ready ## Run a program against a fake provider and show what it cost.
-	@$(VENV)/bin/python -m otel_aicost.testing.demo
+	@$(VENV)/bin/python examples/demo.py
 
 test: lint $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-check, and run all tests on the newest and the oldest SDKs.
 	$(VENV)/bin/python -m pytest

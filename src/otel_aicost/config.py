@@ -19,13 +19,20 @@ DEFAULT_RETENTION_DAYS = 400
 StreamUsage = Literal["estimate", "inject"]
 
 
+def default_ledger() -> Path:
+    """The ledger of this user: `aicost/ledger.db` in the platform's state directory."""
+    import platformdirs  # noqa: PLC0415 - not needed where the user names a file
+
+    return Path(platformdirs.user_state_dir("aicost", appauthor=False)) / "ledger.db"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the user decided. `Settings()` is what an empty environment gives."""
 
     enabled: bool = True
     disabled_sdks: frozenset[str] = frozenset()
-    ledger: Path | None = field(default_factory=lambda: default_ledger())
+    ledger: Path | None = field(default_factory=default_ledger)
     """The SQLite file, or `None`: no ledger."""
     retention_days: int = DEFAULT_RETENTION_DAYS
     """Single calls older than this are folded into daily totals; 0 keeps them for ever."""
@@ -37,13 +44,6 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     baggage_keys: tuple[str, ...] = ()
     metric_tags: tuple[str, ...] = ()
-
-
-def default_ledger() -> Path:
-    """The ledger of this user: `aicost/ledger.db` in the platform's state directory."""
-    import platformdirs  # 5 ms, needed once a process  # noqa: PLC0415
-
-    return Path(platformdirs.user_state_dir("aicost", appauthor=False)) / "ledger.db"
 
 
 def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:

@@ -83,7 +83,7 @@ class OpenCall:
         if self.span is not None:
             self.span.abandon()
 
-    def later(self, work: Callable[[], None]) -> None:
+    def later(self, work: Callable[[], object]) -> None:
         self._pipeline.later(work)
 
 
@@ -104,7 +104,7 @@ class Pipeline:
         self._spans = spans
         self._observers = tuple(observers)
         self._service: str | None = None
-        self._worker: Worker[Callable[[], None]] = Worker("aicost-pipeline", _run_all)
+        self._worker: Worker[Callable[[], object]] = Worker("aicost-pipeline", _run_all)
 
     def begin(self, call: Call) -> OpenCall:
         """A call is about to be sent: open its span, and see that prices are being loaded."""
@@ -129,7 +129,7 @@ class Pipeline:
         else:
             self._conclude(opened, outcome, span)
 
-    def later(self, work: Callable[[], None]) -> None:
+    def later(self, work: Callable[[], object]) -> None:
         """Do `work` in the background, in the order it was put."""
         self._worker.put(work)
 
@@ -296,7 +296,7 @@ def _service_name() -> str:
     return "unknown_service"
 
 
-def _run_all(work: list[Callable[[], None]]) -> None:
+def _run_all(work: list[Callable[[], object]]) -> None:
     for task in work:
         try:
             task()

@@ -11,7 +11,7 @@ import inspect
 import re
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Self, TypeVar
 
 from otel_aicost import faults
 
@@ -52,7 +52,7 @@ class tags:  # noqa: N801 - used like a statement: `with tags(feature="pitch"):`
     def __init__(self, mapping: Mapping[str, object] | None = None, /, **values: object) -> None:
         self._values = clean({**(mapping or {}), **values})
 
-    def __enter__(self) -> tags:
+    def __enter__(self) -> Self:
         scope = _scope.get()
         _scope.set(_Scope(MappingProxyType({**scope.values, **self._values}), self, scope))
         return self
@@ -97,47 +97,59 @@ def clean(values: Mapping[Any, object]) -> dict[str, str]:
 def _decorate(scope: tags, function: Callable[P, R]) -> Callable[P, R]:
     wrapper: Callable[..., Any]
     if inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        async def wrapper(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Any, Any]:
-            generator: AsyncGenerator[Any, Any] = function(*args, **kwargs)
-            step = functools.partial(generator.asend, None)
-            try:
-                while True:
-                    with scope:
-                        value = await step()
-                    try:
-                        sent = yield value
-                        step = functools.partial(generator.asend, sent)
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:  # noqa: BLE001 - the generator inside decides what to do with it
-                        step = functools.partial(generator.athrow, error)
-            except StopAsyncIteration:
-                return
-            finally:
-                with scope:
-                    await generator.aclose()
-
+        wrapper = _around_async_generator(scope, function)
     elif inspect.iscoroutinefunction(function):
-
-        @functools.wraps(function)
-        async def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401
-            with scope:
-                return await function(*args, **kwargs)
-
+        wrapper = _around_coroutine(scope, function)
     elif inspect.isgeneratorfunction(function):
-
-        @functools.wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> Generator[Any, Any, Any]:
-            return (yield from _Tagged(scope, function(*args, **kwargs)))
-
+        wrapper = _around_generator(scope, function)
     else:
+        wrapper = _around(scope, function)
+    return functools.update_wrapper(wrapper, function)
 
-        @functools.wraps(function)
-        def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401
+
+def _around(scope: tags, function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(*args: object, **kwargs: object) -> object:
+        with scope:
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def _around_coroutine(scope: tags, function: Callable[..., Any]) -> Callable[..., Any]:
+    async def wrapper(*args: object, **kwargs: object) -> object:
+        with scope:
+            return await function(*args, **kwargs)
+
+    return wrapper
+
+
+def _around_generator(scope: tags, function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(*args: object, **kwargs: object) -> Generator[Any, Any, Any]:
+        return (yield from _Tagged(scope, function(*args, **kwargs)))
+
+    return wrapper
+
+
+def _around_async_generator(scope: tags, function: Callable[..., Any]) -> Callable[..., Any]:
+    async def wrapper(*args: object, **kwargs: object) -> AsyncGenerator[Any, Any]:
+        generator: AsyncGenerator[Any, Any] = function(*args, **kwargs)
+        step = functools.partial(generator.asend, None)
+        try:
+            while True:
+                with scope:
+                    value = await step()
+                try:
+                    sent = yield value
+                    step = functools.partial(generator.asend, sent)
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - the generator inside decides what to do with it
+                    step = functools.partial(generator.athrow, error)
+        except StopAsyncIteration:
+            return
+        finally:
             with scope:
-                return function(*args, **kwargs)
+                await generator.aclose()
 
     return wrapper
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextvars import ContextVar
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from otel_aicost.model import Record
 
 _open_scopes: ContextVar[tuple[track, ...]] = ContextVar("otel_aicost_tracks", default=())
-_settle: Callable[[], None] = lambda: None  # noqa: E731
+_settle: Callable[[], object] = lambda: None  # noqa: E731
 
 
 class track:  # noqa: N801 - used like a statement: `with track() as spent:`
@@ -29,7 +29,7 @@ class track:  # noqa: N801 - used like a statement: `with track() as spent:`
         self._usd = Decimal(0)
         self._calls = self._unpriced = self._estimated = self._input = self._output = 0
 
-    def __enter__(self) -> track:
+    def __enter__(self) -> Self:
         _open_scopes.set((*_open_scopes.get(), self))
         return self
 
@@ -90,7 +90,7 @@ def open_scopes() -> tuple[track, ...]:
     return _open_scopes.get()
 
 
-def settle_with(wait: Callable[[], None]) -> None:
+def settle_with(wait: Callable[[], object]) -> None:
     """Have figures wait by `wait` for calls that are not priced yet."""
     global _settle  # noqa: PLW0603 - one pipeline a process
     _settle = wait

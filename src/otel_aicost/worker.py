@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from otel_aicost import faults
 
@@ -124,7 +124,7 @@ def _take(item: T | threading.Event, batch: list[T]) -> threading.Event | None:
     return None
 
 
-_workers: weakref.WeakSet[Worker[object]] = weakref.WeakSet()
+_workers: weakref.WeakSet[Worker[Any]] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:

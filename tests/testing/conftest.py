@@ -21,10 +21,16 @@ def provider() -> Iterator[FakeProvider]:
         yield running
 
 
-@pytest.fixture
-def client(provider: FakeProvider) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=provider.openai_url, api_key="x", max_retries=0) as made:
+@pytest.fixture(scope="session")
+def shared_client() -> Iterator[openai.OpenAI]:
+    """One for all tests: reading the system's certificates takes a tenth of a second each time."""
+    with openai.OpenAI(api_key="x", max_retries=0) as made:
         yield made
+
+
+@pytest.fixture
+def client(provider: FakeProvider, shared_client: openai.OpenAI) -> openai.OpenAI:
+    return shared_client.with_options(base_url=provider.openai_url)
 
 
 @pytest_asyncio.fixture
@@ -33,10 +39,15 @@ async def async_client(provider: FakeProvider) -> AsyncIterator[openai.AsyncOpen
         yield made
 
 
-@pytest.fixture
-def claude(provider: FakeProvider) -> Iterator[anthropic.Anthropic]:
-    with anthropic.Anthropic(base_url=provider.anthropic_url, api_key="x", max_retries=0) as made:
+@pytest.fixture(scope="session")
+def shared_claude() -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(api_key="x", max_retries=0) as made:
         yield made
+
+
+@pytest.fixture
+def claude(provider: FakeProvider, shared_claude: anthropic.Anthropic) -> anthropic.Anthropic:
+    return shared_claude.with_options(base_url=provider.anthropic_url)
 
 
 @pytest_asyncio.fixture

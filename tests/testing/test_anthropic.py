@@ -68,7 +68,7 @@ def test_a_stream_states_its_usage_at_both_ends(provider: FakeProvider, claude: 
 @pytest.mark.parametrize("rubbish", [None, "lots", True, [5]])
 @pytest.mark.parametrize("stream", [False, True])
 def test_any_rubbish_can_be_sent_as_usage(
-    provider: FakeProvider, claude: anthropic.Anthropic, rubbish: object, stream: bool
+    provider: FakeProvider, claude: anthropic.Anthropic, rubbish: object, *, stream: bool
 ) -> None:
     """A usage that is not a Usage goes over the wire as it is, at both ends of a stream."""
     provider.next(Reply(usage=rubbish))
@@ -84,7 +84,9 @@ async def test_the_stream_helpers_build_the_same_message(
     provider: FakeProvider, claude: anthropic.Anthropic, async_claude: anthropic.AsyncAnthropic
 ) -> None:
     """Text and tool use come out whole, sync and async, and so does the thinking where it is not streamed."""
-    reply = Reply(thinking="let me see", text="It is warm", tool_calls=(ToolCall("weather", {"city": "Nouméa"}),))
+    reply = Reply(
+        thinking="let me see", text="It is warm", tool_calls=(ToolCall("weather", {"city": "Nouméa"}),)
+    )
     provider.always(reply)
     with claude.messages.stream(**ASKED) as stream:
         final = stream.get_final_message()
@@ -104,7 +106,7 @@ async def test_the_async_client_reads_both(async_claude: anthropic.AsyncAnthropi
     """Whole and streamed answers carry the same text."""
     whole: Any = await async_claude.messages.create(**ASKED)
     stream = await async_claude.messages.create(**ASKED, stream=True)
-    texts = [event.delta.text async for event in stream if event.type == "content_block_delta"]  # type: ignore[union-attr]
+    texts = [event.delta.text async for event in stream if event.type == "content_block_delta"]
     assert "".join(texts) == whole.content[0].text
 
 
@@ -134,7 +136,7 @@ def test_a_tool_that_is_insisted_on_is_called(claude: anthropic.Anthropic) -> No
 @pytest.mark.skipif(not hasattr(anthropic.resources.Messages, "parse"), reason="this version has no parse()")
 def test_parse_gets_an_object_that_fits(claude: anthropic.Anthropic) -> None:
     """An unscripted answer to a request with a schema is a sample of it."""
-    from pydantic import BaseModel  # noqa: PLC0415
+    from pydantic import BaseModel
 
     class Pitch(BaseModel):
         title: str
@@ -187,7 +189,9 @@ async def test_bedrock_is_read_asynchronously_with_its_metrics(provider: FakePro
 
 
 def vertex(kind: Any, provider: FakeProvider) -> Any:
-    return kind(base_url=provider.vertex_url, region="us-east5", project_id="p", access_token="x", max_retries=0)
+    return kind(
+        base_url=provider.vertex_url, region="us-east5", project_id="p", access_token="x", max_retries=0
+    )
 
 
 VERTEX: Any = {**ASKED, "model": "claude-haiku-4-5@20251001"}
@@ -204,4 +208,7 @@ async def test_vertex_is_read_whole_and_streamed(provider: FakeProvider) -> None
         final = await stream.get_final_message()
     assert whole.model == final.model == "claude-haiku-4-5-20251001"
     assert final.usage.output_tokens == whole.usage.output_tokens == 14
-    assert [request.path.rpartition(":")[2] for request in provider.requests] == ["rawPredict", "streamRawPredict"]
+    assert [request.path.rpartition(":")[2] for request in provider.requests] == [
+        "rawPredict",
+        "streamRawPredict",
+    ]

@@ -15,6 +15,9 @@ ASKED: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "one t
 CLAUDE: Any = {**ASKED, "model": "claude-haiku-4-5", "max_tokens": 100}
 BEDROCK: Any = {**CLAUDE, "model": "anthropic.claude-haiku-4-5-20251001-v1:0"}
 
+BROKEN = r"peer closed connection|Connection error"
+"""Older and newer versions of the SDKs say it differently."""
+
 
 def bedrock(provider: FakeProvider) -> Any:
     return anthropic.AnthropicBedrock(
@@ -36,7 +39,11 @@ def bedrock(provider: FakeProvider) -> Any:
     ],
 )
 def test_openai_errors_read_as_the_real_ones(
-    provider: FakeProvider, client: openai.OpenAI, status: int, kind: type[openai.APIStatusError], code: str | None
+    provider: FakeProvider,
+    client: openai.OpenAI,
+    status: int,
+    kind: type[openai.APIStatusError],
+    code: str | None,
 ) -> None:
     """Each status has the SDK's own exception with the provider's code."""
     provider.fail(status)
@@ -79,7 +86,10 @@ def test_amazon_and_google_have_errors_of_their_own(provider: FakeProvider) -> N
         client.messages.create(**BEDROCK)
     assert caught.value.response.headers["x-amzn-errortype"] == "ThrottlingException"
     url = f"{provider.vertex_url}/projects/p/locations/l/publishers/anthropic/models/m:rawPredict"
-    with openai.OpenAI(base_url=url, api_key="x", max_retries=0) as plain, pytest.raises(openai.RateLimitError) as told:
+    with (
+        openai.OpenAI(base_url=url, api_key="x", max_retries=0) as plain,
+        pytest.raises(openai.RateLimitError) as told,
+    ):
         plain.post(url, cast_to=object, body={})
     assert told.value.response.json()["error"]["status"] == "RESOURCE_EXHAUSTED"
 
@@ -122,23 +132,21 @@ def test_a_stream_can_break_off(provider: FakeProvider, client: openai.OpenAI, c
     """Exactly `drop_after` chunks arrive; then the connection is gone."""
     provider.next(Reply(drop_after=chunks))
     stream = client.chat.completions.create(**ASKED, stream=True)
-    arrived = 0
-    with pytest.raises(Exception, match="peer closed connection|Connection error"):
-        for _ in stream:
-            arrived += 1
-    assert arrived == chunks
+    arrived: list[str] = []
+    with pytest.raises(Exception, match=BROKEN):
+        arrived.extend(chunk.id for chunk in stream)
+    assert len(arrived) == chunks
 
 
 async def test_an_async_stream_can_break_off(
     provider: FakeProvider, async_claude: anthropic.AsyncAnthropic
 ) -> None:
     """The same for messages, asynchronously."""
-    provider.next(Reply(drop_after=4))
-    arrived = []
-    with pytest.raises(Exception, match="peer closed connection|Connection error"):
-        async for event in await async_claude.messages.create(**CLAUDE, stream=True):
-            arrived.append(event.type)  # noqa: PERF401  # a comprehension would lose what came before the break
-    assert arrived[0] == "message_start"
+    provider.next(Reply(drop_after=2))
+    events = aiter(await async_claude.messages.create(**CLAUDE, stream=True))
+    assert [(await anext(events)).type for _ in range(2)] == ["message_start", "content_block_start"]
+    with pytest.raises(Exception, match=BROKEN):
+        await anext(events)
 
 
 def test_a_whole_answer_can_break_off(provider: FakeProvider, client: openai.OpenAI) -> None:
@@ -187,7 +195,7 @@ def test_a_response_stream_can_fail_in_the_middle(provider: FakeProvider, client
 
 def test_a_bedrock_stream_can_fail_in_the_middle(provider: FakeProvider) -> None:
     """An exception frame of the binary framing, readable by botocore."""
-    from botocore.eventstream import EventStreamBuffer  # noqa: PLC0415
+    from botocore.eventstream import EventStreamBuffer  # type: ignore[import-untyped]
 
     provider.next(Reply(error_after=1))
     with bedrock(provider) as client:
@@ -220,7 +228,10 @@ def test_odd_ways_to_write_a_stream_read_the_same(
         asked: Any = {"stream": True, "stream_options": {"include_usage": True}}
         chunks = [chunk.to_dict() for chunk in client.chat.completions.create(**ASKED, **asked)]
         events = [event.to_dict() for event in claude.messages.create(**CLAUDE, stream=True)]
-        whole = [client.chat.completions.create(**ASKED).to_dict(), claude.messages.create(**CLAUDE).to_dict()]
+        whole = [
+            client.chat.completions.create(**ASKED).to_dict(),
+            claude.messages.create(**CLAUDE).to_dict(),
+        ]
         readings.append((chunks, events, whole))
     assert readings[0] == readings[1]
 
@@ -237,8 +248,9 @@ def test_any_path_can_be_given_an_answer(provider: FakeProvider, client: openai.
 def test_answers_and_chunks_can_be_slow(provider: FakeProvider, client: openai.OpenAI) -> None:
     """A client that waits less than the delay times out."""
     provider.next(Reply(delay=30), Reply(chunk_delay=30))
-    for asked in ({}, {"stream": True}):
-        with pytest.raises((openai.APITimeoutError, Exception), match="timed out"):
+    variants: list[Any] = [{}, {"stream": True}]
+    for asked in variants:
+        with pytest.raises(Exception, match="timed out"):
             list(client.with_options(timeout=0.1).chat.completions.create(**ASKED, **asked))
 
 
@@ -249,7 +261,7 @@ def test_a_slow_stream_is_broken_off_by_close() -> None:
     with openai.OpenAI(base_url=provider.openai_url, api_key="x", max_retries=0) as client:
         stream = client.chat.completions.create(**ASKED, stream=True)
         provider.close()
-        with pytest.raises(Exception, match="peer closed connection|Connection error"):
+        with pytest.raises(Exception, match=BROKEN):
             next(iter(stream))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import openai
 import pytest
 
 from otel_aicost.testing import FakeProvider, Reply, Usage
+
+if TYPE_CHECKING:
+    import openai
 
 SOUND: Any = ("talk.wav", b"\0\xff\r\n" * 1500)
 """6,000 bytes: six seconds by the fake provider's rule."""
@@ -147,7 +149,7 @@ async def test_the_async_client_reads_audio(async_client: openai.AsyncOpenAI) ->
 
 def test_images_billed_by_the_token_state_usage_size_and_quality(client: openai.OpenAI) -> None:
     """What was left to the model is settled in the answer."""
-    answer: Any = client.images.generate(model="gpt-image-1", prompt="one two", n=2, quality="low")  # type: ignore[arg-type]
+    answer: Any = client.images.generate(model="gpt-image-1", prompt="one two", n=2, quality="low")
     told = answer.to_dict()
     assert base64.b64decode(told["data"][1]["b64_json"]).startswith(b"\x89PNG")
     assert (told["size"], told["quality"]) == ("1024x1024", "low")
@@ -181,6 +183,9 @@ def test_images_can_be_streamed(client: openai.OpenAI) -> None:
 
 def test_the_free_endpoints_answer(client: openai.OpenAI) -> None:
     """Moderations flag nothing; the models are listed."""
-    assert [result.flagged for result in client.moderations.create(input=["a", "b"]).results] == [False, False]
+    assert [result.flagged for result in client.moderations.create(input=["a", "b"]).results] == [
+        False,
+        False,
+    ]
     assert "gpt-4o" in [model.id for model in client.models.list()]
     assert client.models.retrieve("gpt-4o").id == "gpt-4o"

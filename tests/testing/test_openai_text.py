@@ -36,6 +36,8 @@ needs_responses = pytest.mark.skipif(
 
 
 class Pitch(BaseModel):
+    """What is asked for in the tests of `.parse()`."""
+
     title: str
     words: int
     lines: list[str]
@@ -85,7 +87,9 @@ def test_the_cost_a_provider_states_stands_beside_its_usage(
     assert (usage.cost, usage.cost_in_usd_ticks) == (0.00123, 12_300_000)
 
 
-@pytest.mark.parametrize("rubbish", [None, "lots", True, {"prompt_tokens": -5}, {"prompt_tokens": 10**30}, []])
+@pytest.mark.parametrize(
+    "rubbish", [None, "lots", True, {"prompt_tokens": -5}, {"prompt_tokens": 10**30}, []]
+)
 def test_any_rubbish_can_be_sent_as_usage(
     provider: FakeProvider, client: openai.OpenAI, rubbish: object
 ) -> None:
@@ -115,14 +119,18 @@ def test_a_stream_with_include_usage_ends_in_an_extra_chunk(
 ) -> None:
     """The last chunk has the usage and no choices, every other one `usage: null`."""
     provider.next(Reply(usage=Usage(input_tokens=7, output_tokens=5)))
-    chunks = list(client.chat.completions.create(**ASKED, stream=True, stream_options={"include_usage": True}))
+    chunks = list(
+        client.chat.completions.create(**ASKED, stream=True, stream_options={"include_usage": True})
+    )
     assert [chunk.choices for chunk in chunks[-1:]] == [[]]
     assert chunks[-1].usage
     assert chunks[-1].usage.total_tokens == 12
     assert {chunk.to_dict()["usage"] for chunk in chunks[:-1]} == {None}
 
 
-def test_asking_for_the_usage_does_not_change_the_stream(provider: FakeProvider, client: openai.OpenAI) -> None:
+def test_asking_for_the_usage_does_not_change_the_stream(
+    provider: FakeProvider, client: openai.OpenAI
+) -> None:
     """Ids and text are the same with and without `stream_options`."""
     bare = list(client.chat.completions.create(**ASKED, stream=True))
     provider.reset()
@@ -139,10 +147,12 @@ async def test_the_async_client_reads_both(async_client: openai.AsyncOpenAI) -> 
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_several_choices_are_counted_each(client: openai.OpenAI, stream: bool) -> None:
+def test_several_choices_are_counted_each(client: openai.OpenAI, *, stream: bool) -> None:
     """With n=3 there are three choices, and three times the output."""
     if stream:
-        chunks = client.chat.completions.create(**ASKED, n=3, stream=True, stream_options={"include_usage": True})
+        chunks = client.chat.completions.create(
+            **ASKED, n=3, stream=True, stream_options={"include_usage": True}
+        )
         seen = list(chunks)
         indexes = {choice.index for chunk in seen for choice in chunk.choices}
         usage = seen[-1].usage
@@ -175,7 +185,9 @@ def test_a_tool_that_is_insisted_on_is_called(client: openai.OpenAI) -> None:
     """`tool_choice="required"` gets a call with arguments that fit the schema."""
     answer = client.chat.completions.create(**ASKED, tools=[WEATHER], tool_choice="required")
     calls: Any = answer.choices[0].message.tool_calls
-    assert [(call.function.name, call.function.arguments) for call in calls] == [("weather", '{"city": "text"}')]
+    assert [(call.function.name, call.function.arguments) for call in calls] == [
+        ("weather", '{"city": "text"}')
+    ]
 
 
 def test_parse_gets_an_object_that_fits(client: openai.OpenAI) -> None:
@@ -216,7 +228,7 @@ def test_the_response_can_name_another_model(provider: FakeProvider, client: ope
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_azure_answers_with_the_model_behind_the_deployment(provider: FakeProvider, stream: bool) -> None:
+def test_azure_answers_with_the_model_behind_the_deployment(provider: FakeProvider, *, stream: bool) -> None:
     """The path holds the deployment, the response the real model."""
     azure = openai.AzureOpenAI(azure_endpoint=provider.url, api_key="x", api_version="2024-10-21")
     with azure as client:
@@ -237,7 +249,9 @@ def test_completions_are_read_whole_and_streamed(client: openai.OpenAI) -> None:
     """The older endpoint has text in its choices and the same usage."""
     whole = client.completions.create(model="gpt-3.5-turbo-instruct", prompt="one two three")
     options: Any = {"stream": True, "stream_options": {"include_usage": True}}
-    chunks = list(client.completions.create(model="gpt-3.5-turbo-instruct", prompt="one two three", **options))
+    chunks = list(
+        client.completions.create(model="gpt-3.5-turbo-instruct", prompt="one two three", **options)
+    )
     assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == whole.choices[0].text
     assert chunks[-1].usage == whole.usage
     assert whole.usage
@@ -330,7 +344,9 @@ def test_a_background_response_states_its_usage_when_fetched(client: openai.Open
 @needs_responses
 def test_counting_the_tokens_of_a_response_is_answered(client: openai.OpenAI) -> None:
     """`/responses/input_tokens` counts the words of the input."""
-    assert client.post("/responses/input_tokens", cast_to=object, body={"model": "gpt-4o", "input": "a b c"}) == {
+    assert client.post(
+        "/responses/input_tokens", cast_to=object, body={"model": "gpt-4o", "input": "a b c"}
+    ) == {
         "object": "response.input_tokens",
         "input_tokens": 3,
     }

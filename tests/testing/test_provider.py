@@ -17,6 +17,8 @@ import pytest
 
 from otel_aicost.testing import FakeProvider, Reply, Request, Usage
 
+pytest_plugins = ["pytester"]
+
 ASKED: Any = {"model": "gpt-4o", "messages": [{"role": "user", "content": "one two three"}]}
 
 
@@ -115,9 +117,7 @@ def test_a_reset_forgets_everything(provider: FakeProvider, client: openai.OpenA
     assert len(provider.requests) == 1
 
 
-def test_the_environment_leads_the_sdks_here(
-    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_leads_the_sdks_here(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients made without arguments find the fake provider."""
     for name, value in provider.environ.items():
         monkeypatch.setenv(name, value)
@@ -211,9 +211,6 @@ def test_the_command_explains_itself(provider: FakeProvider) -> None:
         _, errors = refused.communicate()
     assert refused.returncode == 1
     assert errors.startswith(f"cannot listen on 127.0.0.1:{provider.port}: ")
-
-
-pytest_plugins = ["pytester"]
 
 
 def test_the_pytest_fixture_is_a_running_provider(pytester: pytest.Pytester) -> None:

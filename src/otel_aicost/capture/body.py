@@ -12,7 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from otel_aicost import faults
-from otel_aicost.estimate import tokens_in
+from otel_aicost.text_tokens import tokens_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -50,8 +50,8 @@ class Reader(Protocol):
 class JsonReader:
     """A JSON body, parsed at its end."""
 
-    complete = False
-    error = None
+    complete: bool = False
+    error: str | None = None
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
@@ -166,7 +166,7 @@ class EventStreamReader:
     """Amazon's binary event stream, as the Anthropic SDK reads it from Bedrock."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        from botocore.eventstream import EventStreamBuffer  # the SDK needs it too  # noqa: PLC0415
+        from botocore.eventstream import EventStreamBuffer  # the SDK uses it too  # noqa: PLC0415
 
         self.complete = False
         self.error: str | None = None

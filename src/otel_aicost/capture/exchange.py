@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from otel_aicost.capture.body import HiddenEvents, JsonReader, Observation, Reader, observe, parse_json, reader_for
-from otel_aicost.estimate import tokens_of_request
+from otel_aicost.text_tokens import tokens_of_request
 from otel_aicost.model import NO_USAGE, Outcome, Reading
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -233,7 +232,6 @@ def _call(client: Any, route: Route, sent: Sent) -> Call:  # noqa: ANN401
     )
 
 
-@lru_cache(maxsize=256)
 def _package(client: type[Any]) -> str:
     """The SDK a client class belongs to, also when it is a subclass of the application's."""
     for base in client.__mro__:

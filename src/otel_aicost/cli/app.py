@@ -25,11 +25,17 @@ INTERRUPTED = 130
 
 
 class _Failure(click.ClickException):
-    """An error of ours, or of the machine, as one line on stderr."""
+    """An error of ours, or of the machine, on stderr."""
 
-    def __init__(self, error: Exception, exit_code: int) -> None:
-        super().__init__(str(error))
-        self.exit_code = exit_code
+    exit_code = WRONG
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it."""
+        click.echo(f"aicost: {self.message}", file=file, err=file is None)
+
+
+class _Unreadable(_Failure):
+    exit_code = NO_LEDGER
 
 
 class _Misuse(click.UsageError):
@@ -57,12 +63,12 @@ class _App(click.Group):
                 result = super().invoke(ctx)
             sys.stdout.flush()
         except LedgerError as error:
-            raise _Failure(error, NO_LEDGER) from error
+            raise _Unreadable(str(error)) from error
         except BrokenPipeError:
             _forget_stdout()
             ctx.exit(0)
         except (AICostError, OSError) as error:
-            raise _Failure(error, WRONG) from error
+            raise _Failure(str(error)) from error
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         return result

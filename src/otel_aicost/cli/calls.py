@@ -35,13 +35,15 @@ Calls older than OTEL_AICOST_RETENTION_DAYS are no longer single calls; `aicost 
 @filters
 @click.option("--unpriced", is_flag=True, help="Only calls whose cost nobody knows.")
 @click.option("--estimated", is_flag=True, help="Only calls whose usage is our estimate.")
-@click.option("--limit", type=click.IntRange(min=1), default=LIMIT, show_default=True, help="At most so many calls.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=LIMIT, show_default=True, help="At most so many calls."
+)
 @click.option("--id", "identifier", metavar="ID", help="Show this one call whole, with its bill.")
 @format_option("table", "json", "csv")
 @ledger_option
 def calls(path: Path | None, identifier: str | None, limit: int, form: str, **options: Any) -> None:  # noqa: ANN401
     """List single calls, the newest first."""
-    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s, --help needs none of it
+    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s
 
     where = chosen(options)
     ledger = opened(path)

@@ -21,13 +21,14 @@ MARKS = {"fine": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("WRONG",
 
 
 @click.command(
+    short_help="Say why a call might not show.",
     epilog="""\b
 Examples:
   aicost doctor
   aicost doctor --json
 
 It looks at the environment it runs in: run it where, and as whom, the program runs.
-Exit code 1 if anything is WRONG, else 0."""
+Exit code 1 if anything is WRONG, else 0.""",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 @ledger_option
@@ -89,7 +90,9 @@ def _tables(sections: Sequence[Section], wrong: int) -> Iterator[RenderableType]
             mark, style = MARKS[finding.level]
             yield Text.assemble("  ", (f"{mark:<6}", style), harmless(finding.text))
         yield ""
-    yield Text(f"{wrong} things are wrong." if wrong > 1 else "One thing is wrong." if wrong else "All is in place.")
+    yield Text(
+        f"{wrong} things are wrong." if wrong > 1 else "One thing is wrong." if wrong else "All is in place."
+    )
 
 
 def _said(value: object) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    short_help="Write every call as CSV or JSON.",
     epilog="""\b
 Examples:
   aicost export --output calls.csv
@@ -29,18 +30,21 @@ Examples:
   aicost export --tag team=search --format json --output search.json --force
 
 Rows of kind `call` are single calls. Rows of kind `day` stand for calls older than
-OTEL_AICOST_RETENTION_DAYS: `calls` of them that were alike, with their sums. Add up `cost_usd` over both."""
+OTEL_AICOST_RETENTION_DAYS: `calls` of them that were alike, with their sums. Add up `cost_usd` over both.""",
 )
 @filters
 @format_option("csv", "json", "jsonl")
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead of to standard output."
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write here instead of to standard output.",
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @ledger_option
 def export(path: Path | None, output: Path | None, form: str, *, force: bool, **options: Any) -> None:  # noqa: ANN401
     """Write every call as CSV, JSON or JSON lines, the oldest first."""
-    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s, --help needs none of it
+    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s
 
     where = chosen(options)
     ledger = opened(path)
@@ -102,7 +106,7 @@ def _target(output: Path | None, *, force: bool) -> Iterator[TextIO]:
         handle, unfinished = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
             yield stream
-        os.replace(unfinished, output)
+        Path(unfinished).replace(output)
         unfinished = None
     except OSError as error:
         raise click.FileError(str(output), error.strerror or str(error)) from error

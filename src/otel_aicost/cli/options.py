@@ -11,13 +11,13 @@ import click
 
 from otel_aicost import config, names
 from otel_aicost.errors import LedgerError
+from otel_aicost.ledger.questions import Filter
 from otel_aicost.tags import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from otel_aicost.ledger.queries import Query
-    from otel_aicost.ledger.questions import Filter
     from otel_aicost.ledger.reader import Ledger
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -26,51 +26,63 @@ YEARS = range(1970, 2262)
 """What fits the ledger's nanoseconds."""
 
 
-class Day(click.ParamType):
-    """A day of UTC, `YYYY-MM-DD`."""
-
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:  # noqa: ANN401
-        """The day, or a usage error that says how a day is written."""
-        if isinstance(value, date):
-            return value
-        try:
-            day = date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a date: write it as YYYY-MM-DD, for example 2026-11-21", param, ctx)
-        if day.year not in YEARS:
-            self.fail(f"{value!r} is out of range: years {YEARS[0]} to {YEARS[-1]}", param, ctx)
-        return day
+def _day(_context: click.Context, _parameter: click.Parameter, text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        msg = f"{text!r} is not a date: write it as YYYY-MM-DD, for example 2026-11-21"
+        raise click.BadParameter(msg) from None
+    if day.year not in YEARS:
+        msg = f"{text!r} is out of range: years {YEARS[0]} to {YEARS[-1]}"
+        raise click.BadParameter(msg)
+    return day
 
 
-class Tag(click.ParamType):
-    """A tag and its value, `key=value`."""
-
-    name = "key=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:  # noqa: ANN401
-        """The pair, or a usage error."""
-        if isinstance(value, tuple):
-            return value
-        key, equals, text = value.partition("=")
+def _tags(
+    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for text in texts:
+        key, equals, value = text.partition("=")
         if not equals or not KEY.fullmatch(key):
-            self.fail(f"{value!r} is not a tag: write it as key=value, for example feature=search", param, ctx)
-        return key, text
+            msg = f"{text!r} is not a tag: write it as key=value, for example feature=search"
+            raise click.BadParameter(msg)
+        pairs.append((key, value))
+    return tuple(pairs)
 
 
 def filters(command: F) -> F:
     """The options that say which calls; the command gets them as keyword arguments for `chosen`."""
     options = (
-        click.option("--days", type=click.IntRange(min=1, max=100_000), metavar="N", help="The last N days, today included."),
-        click.option("--since", type=Day(), metavar="DATE", help="From this day on (UTC)."),
-        click.option("--until", type=Day(), metavar="DATE", help="Up to this day, itself included (UTC)."),
+        click.option(
+            "--days",
+            type=click.IntRange(min=1, max=100_000),
+            metavar="N",
+            help="The last N days, today included.",
+        ),
+        click.option("--since", callback=_day, metavar="DATE", help="From this day on (UTC)."),
+        click.option("--until", callback=_day, metavar="DATE", help="Up to this day, itself included (UTC)."),
         click.option("--provider", metavar="NAME", help="Only calls to this provider, for example openai."),
-        click.option("--model", metavar="GLOB", help="Only these models; * and ? stand for anything: 'gpt-4o*'."),
-        click.option("--operation", metavar="NAME", help="Only this operation, for example chat or embeddings."),
+        click.option(
+            "--model", metavar="GLOB", help="Only these models; * and ? stand for anything: 'gpt-4o*'."
+        ),
+        click.option(
+            "--operation", metavar="NAME", help="Only this operation, for example chat or embeddings."
+        ),
         click.option("--service", metavar="NAME", help="Only calls of this service."),
-        click.option("--status", type=click.Choice(["ok", "error", "partial"]), help="Only calls that ended so."),
-        click.option("--tag", "tags", type=Tag(), multiple=True, metavar="KEY=VALUE", help="Only calls with this tag; may be repeated."),
+        click.option(
+            "--status", type=click.Choice(["ok", "error", "partial"]), help="Only calls that ended so."
+        ),
+        click.option(
+            "--tag",
+            "tags",
+            callback=_tags,
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Only calls with this tag; may be repeated.",
+        ),
     )
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
@@ -87,7 +99,12 @@ ledger_option = click.option(
 def format_option(*formats: str) -> Callable[[F], F]:
     """`--format`, the first of `formats` being the default."""
     return click.option(
-        "--format", "form", type=click.Choice(formats), default=formats[0], show_default=True, help="How to write it."
+        "--format",
+        "form",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How to write it.",
     )
 
 
@@ -98,8 +115,6 @@ def today() -> date:
 
 def chosen(options: dict[str, Any], default_days: int | None = None) -> Filter:
     """The Filter that the options of `filters` (and `unpriced`, `estimated`) describe."""
-    from otel_aicost.ledger.questions import Filter
-
     days = options.pop("days", None)
     since, until = options.pop("since", None), options.pop("until", None)
     if days is not None and (since or until):
@@ -119,8 +134,7 @@ def chosen(options: dict[str, Any], default_days: int | None = None) -> Filter:
 def opened(path: Path | None) -> Ledger:
     """The ledger to read: the option, the environment or the default place.
 
-    Raises:
-        LedgerError: it is switched off, missing or cannot be read.
+    Raises `LedgerError` when it is switched off, missing or cannot be read.
     """
     from otel_aicost.ledger.reader import open_ledger  # noqa: PLC0415
 
@@ -137,7 +151,7 @@ def opened(path: Path | None) -> Ledger:
 
 
 def known_tags(query: Query, keys: Iterable[str]) -> None:
-    """A usage error when a tag that found nothing is on no call of the ledger: it is misspelt, not just rare."""
+    """Refuse a tag that found nothing and is on no call of the ledger: it is misspelt, not just rare."""
     asked = list(keys)
     if not asked:
         return

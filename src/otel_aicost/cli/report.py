@@ -8,6 +8,7 @@ import click
 
 from otel_aicost.cli.options import chosen, filters, format_option, known_tags, ledger_option, opened, today
 from otel_aicost.cli.output import Answer, emit
+from otel_aicost.ledger.questions import tag_name
 from otel_aicost.tags import KEY
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def _dimensions(_context: click.Context, _parameter: click.Parameter, text: str 
 
 
 @click.command(
+    short_help="Show what AI calls cost, and whom.",
     epilog="""\b
 Examples:
   aicost report
@@ -44,24 +46,28 @@ Examples:
   aicost report --since 2026-11-01 --until 2026-11-30 --by user --top 20
   aicost report --by day --model 'claude-*' --tag team=search --format csv
 
-Without --since, --until and --days: the last 30 days. Days are days of UTC."""
+Without --since, --until and --days: the last 30 days. Days are days of UTC.""",
 )
 @filters
 @click.option(
     "--by",
     callback=_dimensions,
     metavar="A,B",
-    help="Group by these: model, provider, operation, day, service, status, usage_state, unpriced, cost_source, "
+    help="Group by these: model, provider, operation, day, service, status, usage_state, unpriced, "
+    "estimated, cost_source, "
     "or the key of any tag (feature, user ...); tag:NAME for a tag named like one of the others.",
 )
 @click.option(
-    "--top", type=click.IntRange(min=1), metavar="N", help=f"At most N rows a table; without --by {TOP} unless told."
+    "--top",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"At most N rows a table; without --by {TOP} unless told.",
 )
 @format_option("table", "json", "csv")
 @ledger_option
 def report(path: Path | None, by: tuple[str, ...], top: int | None, form: str, **options: Any) -> None:  # noqa: ANN401
     """Show what AI calls cost: an overview, or sums grouped --by anything."""
-    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s, --help needs none of it
+    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s
 
     where = chosen(options, DAYS)
     ledger = opened(path)
@@ -86,19 +92,18 @@ def _overview(query: Query, where: Filter, top: int) -> Answer:
 
 
 def _grouped(query: Query, where: Filter, by: tuple[str, ...], top: int | None) -> Answer:
-    from otel_aicost.ledger.questions import tag_name  # noqa: PLC0415
     from otel_aicost.report import documents, overview, tables  # noqa: PLC0415
 
     clash = next((name for name in by if name in documents.SUM_FIELDS), None)
     if clash is not None:
         msg = f"--by {clash}: a sum has that name; write tag:{clash} for the tag"
         raise click.UsageError(msg)
-    found = overview.grouped(query, where, by, top)
+    found, trust = overview.grouped(query, where, by, top), overview.trust(query, where)
     absent = {tag_name(name) for place, name in enumerate(by) if not any(g.keys[place] for g in found.groups)}
     known_tags(query, [*(key for key in absent if key), *(key for key, _ in where.tags if not found.groups)])
     return Answer(
-        tables=lambda: tables.table_tables(found, where),
-        document=lambda: documents.table_document(found, where),
+        tables=lambda: tables.table_tables(found, trust, where),
+        document=lambda: documents.table_document(found, trust, where),
         rows=lambda: documents.table_rows(found),
         fields=(*by, *documents.SUM_FIELDS),
     )

@@ -1,4 +1,4 @@
-"""The ledger's file among other files: made private, known again, kept off network WAL, moved aside when damaged."""
+"""The ledger's file among other files: made private, known again, moved aside when it is damaged."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def on_network(path: Path, mounts: str | None = None) -> bool:
 def set_aside(path: Path, damaged: Identity) -> Path | None:
     """Rename a damaged ledger and its companions to `NAME.corrupt-<UTC time>`; nothing is ever deleted.
 
-    Returns the new name, or `None` when another process has done it already. Raises `LedgerError` when another
-    process is at it, or when the file was never a ledger.
+    Returns the new name, or `None` when another process has done it already. Raises `LedgerError` while
+    another process is at it, and when the file was never a ledger.
     """
     directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:

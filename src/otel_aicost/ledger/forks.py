@@ -1,7 +1,7 @@
-"""What SQLite needs around a fork: no connection open in the parent, none of the parent's closed in the child.
+"""What SQLite needs around a fork: no connection open in the parent, none of them closed in the child.
 
-SQLite remembers for the process which locks it holds. A child inherits that memory and not the locks: its writes
-would go unprotected, and its rows would vanish with the WAL file that the parent deletes when it leaves.
+SQLite remembers for the process which locks it holds. A child inherits that memory and not the locks: it
+would write unprotected, and its rows vanish with the WAL file that the parent deletes when it leaves.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 class Forkable(Protocol):
     """Holds a connection, and puts it away while its process forks."""
 
-    def before_fork(self) -> None: ...
+    def before_fork(self) -> None:
+        """Close the connection, and open none until the fork is over."""
 
-    def after_fork_in_parent(self) -> None: ...
+    def after_fork_in_parent(self) -> None:
+        """Go on as before."""
 
 
 def watch(one: Forkable) -> None:

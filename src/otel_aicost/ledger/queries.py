@@ -1,7 +1,7 @@
 """What can be asked of the ledger: sums by any dimension, single calls, and everything in order.
 
-Sums are taken over `calls` and `rollups` together, each summed up on its own first: the same numbers as from the view
-`spend`, in half the time. Days are days of UTC.
+Sums are taken over `calls` and `rollups`, each summed up on its own first: the numbers of the view `spend`, in
+half the time. Days are days of UTC.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, select, true, union_all
 
 from otel_aicost.ledger.questions import DOUBTS, SUMS, Doubts, Group, Sums, tag_name
 
@@ -89,12 +89,16 @@ class Query:
         keys: set[str] = set()
         for table in self._tables():
             each = func.json_each(table.c.tags).table_valued("key")
-            keys.update(self.connection.execute(select(each.c.key).select_from(table, each).distinct()).scalars())
+            query = select(each.c.key).select_from(table.join(each, true())).distinct()
+            keys.update(self.connection.execute(query).scalars())
         return sorted(keys)
 
     def any_call(self) -> bool:
         """Whether the ledger holds anything at all."""
-        return any(self.connection.execute(select(literal(1)).select_from(t).limit(1)).first() for t in self._tables())
+        return any(
+            self.connection.execute(select(literal(1)).select_from(t).limit(1)).first()
+            for t in self._tables()
+        )
 
     def last_started_ns(self) -> int | None:
         """When the newest call began, in nanoseconds since the epoch."""
@@ -105,7 +109,9 @@ class Query:
         """The hosts that calls to `provider` since then went to, and how many, the most first."""
         table = self.ledger.calls
         count = func.count().label("count")
-        query = select(table.c.host, count).where(table.c.provider == provider, table.c.started_ns >= since_ns)
+        query = select(table.c.host, count).where(
+            table.c.provider == provider, table.c.started_ns >= since_ns
+        )
         query = query.group_by(table.c.host).order_by(count.desc(), table.c.host)
         return [(host, int(number)) for host, number in self.connection.execute(query)]
 
@@ -191,7 +197,7 @@ def _condition(table: Table, where: Filter) -> ColumnElement[bool]:
         conditions.append(columns.unpriced.is_not(None))
     if where.estimated:
         conditions.append(columns.estimated == 1)
-    return and_(*conditions) if conditions else literal(1) == 1
+    return and_(*conditions) if conditions else true()
 
 
 def _period(table: Table, where: Filter) -> Iterator[ColumnElement[bool]]:

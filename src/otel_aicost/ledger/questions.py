@@ -67,7 +67,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """Counts of calls whose cost is not simply what the provider reported, times a known price. They overlap."""
+    """Counts of calls whose cost is not simply reported usage times a known price. They overlap."""
 
     calls: int = 0
     """All calls, the ones without any doubt included."""
@@ -85,7 +85,7 @@ DOUBTS: Final = tuple(field.name for field in fields(Doubts))
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The calls that share `keys`, one value for each dimension asked for; `None` where a call has no such tag."""
+    """The calls that share `keys`, one for each dimension asked for; `None` where a call has no such tag."""
 
     keys: tuple[str | None, ...]
     sums: Sums

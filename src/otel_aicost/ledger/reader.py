@@ -38,8 +38,7 @@ class Ledger:
     def read(self) -> Iterator[Connection]:
         """One connection and one transaction: every query inside sees the ledger at the same moment.
 
-        Raises:
-            LedgerError: the file cannot be read (damaged, no permission, locked for good).
+        Raises `LedgerError` when the file cannot be read: damaged, no permission, locked for good.
         """
         with _errors_named(self.path), self.engine.connect() as connection, connection.begin():
             yield connection
@@ -48,8 +47,7 @@ class Ledger:
 def open_ledger(path: Path) -> Ledger:
     """Open the SQLite ledger at `path` read-only.
 
-    Raises:
-        LedgerError: there is no such file, it cannot be read, it is not a ledger, or its schema is not ours.
+    Raises `LedgerError` when there is no such file, it cannot be read, is no ledger, or has not our schema.
     """
     try:
         exists = path.is_file()
@@ -58,7 +56,7 @@ def open_ledger(path: Path) -> Ledger:
         raise LedgerError(msg) from error
     if not exists:
         msg = (
-            f"there is no ledger at {path}. It comes into being with the first call of an instrumented program: "
+            f"there is no ledger at {path}. The first call of an instrumented program makes it: "
             "opentelemetry-instrument python app.py. Another place: --ledger FILE or OTEL_AICOST_LEDGER."
         )
         raise LedgerError(msg)
@@ -71,18 +69,18 @@ def open_ledger(path: Path) -> Ledger:
         try:
             calls, rollups = (Table(name, tables, autoload_with=engine) for name in ("calls", "rollups"))
         except NoSuchTableError as error:
-            msg = f"{path} is a database but not a ledger: it has no table {error}"
+            msg = f"{path} is a database but no ledger: it has no table {error}"
             raise LedgerError(msg) from None
         return Ledger(engine, path, version, calls, rollups)
 
 
 def _check_readable(path: Path, version: int) -> None:
     if version == 0:
-        msg = f"{path} is an empty database, not a ledger yet: the first call of an instrumented program makes it one"
+        msg = f"{path} is an empty database; the first call of an instrumented program makes it a ledger"
         raise LedgerError(msg)
     if version < schema.VERSION:
         msg = (
-            f"{path} was written by an older otel-aicost (schema {version}, this one reads {schema.VERSION}); "
+            f"{path} is of an older otel-aicost (schema {version}, this one reads {schema.VERSION}); "
             "the next call of a program instrumented with this version brings it up to date"
         )
         raise LedgerError(msg)
@@ -91,9 +89,9 @@ def _check_readable(path: Path, version: int) -> None:
 def _connector(path: Path) -> Callable[[], sqlite3.Connection]:
     """How to connect to the file; found by trying.
 
-    A WAL database needs its `-shm` file, which SQLite makes where it is missing: impossible in a directory that is
-    not ours to write. If nothing waits in the `-wal` file either, no process has the ledger open and the main file is
-    complete: it can be read as one that does not change.
+    A WAL database needs its `-shm` file. SQLite makes it where it is missing, which it cannot in a directory
+    that is not ours to write. If nothing waits in the `-wal` file either, no process has the ledger open and
+    the main file is complete: it can be read as one that does not change.
     """
     path = path.resolve()  # SQLite names the files beside it after the target of a link
     address = f"{path.as_uri()}?mode=ro"

@@ -46,9 +46,9 @@ class Bill(NamedTuple):
 def row(record: Record) -> Row:
     """The values of `schema.CALL_COLUMNS` for `record`.
 
-    A cost that is not a whole, plausible number of nano-dollars becomes an unpriced call, and usage with a quantity
-    that is not plausible becomes `invalid`: both stay visible, neither gets into a sum. Raises `TypeError` or
-    `ValueError` for a record that is no call at all (a provider that is no text, a negative time).
+    A cost that is not a whole, plausible number of nano-dollars becomes an unpriced call, and usage with a
+    quantity that is not plausible becomes `invalid`: both stay visible, neither gets into a sum. Raises
+    `TypeError` or `ValueError` for a record that is no call at all (no provider, a negative time).
     """
     usage, usage_state, unpriced, cost, nano, parts = bill(record)
     values = (
@@ -167,7 +167,7 @@ def _mended(value: Value) -> Value:
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
-# --- JSON: put together from cached pieces, a quarter of the time of an encoder ------------------------------------
+# --- JSON, put together from cached pieces: half the time of an encoder -----------------------------------
 
 
 @lru_cache(maxsize=1024)

@@ -156,7 +156,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         FROM calls
         UNION ALL
         SELECT {", ".join(ROLLUP_KEY + ROLLUP_SUMS)} FROM rollups
-        """,
+        """,  # noqa: S608 - constants
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)",
         "INSERT INTO meta VALUES ('created_at', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
         f"PRAGMA application_id = {APPLICATION_ID}",
@@ -168,7 +168,7 @@ VERSION: Final = len(MIGRATIONS)
 
 
 def check(connection: sqlite3.Connection, path: Path) -> int:
-    """The schema version of the file, 0 for an empty one; it changes nothing.
+    """Return the schema version of the file, 0 for an empty one, and change nothing.
 
     Raises `LedgerError` when the file is another program's database or was written by a newer otel-aicost.
     """

@@ -17,14 +17,15 @@ from otel_aicost.ledger import file, schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
     from otel_aicost.ledger.row import Row
 
 BUSY_SECONDS: Final = 1.0
-"""How long a write waits for the lock of another process; after that the writer keeps the rows."""
+"""How long a write waits for the lock of another process; then the writer keeps the rows."""
 JOURNAL_BYTES: Final = 16 * 1024 * 1024
 
-# Every step of a statement gives the interpreter away, and beside a busy thread it comes back 5 ms later. So the
-# rows of one insert are one statement, of one of few sizes, each prepared once.
+# Every step of a statement gives the interpreter away, and beside a busy thread it comes back 5 ms later. So
+# the rows of one insert are one statement, of one of few sizes, each prepared once.
 SIZES: Final = (1, 4, 16, 64, 256)
 BATCH: Final = SIZES[-1]
 
@@ -43,7 +44,7 @@ class DamagedLedgerError(LedgerError):
 class Store:
     """A connection to a ledger of the newest schema. One thread at a time, and never across a fork.
 
-    Every method raises `DamagedLedgerError` when the file is corrupt, `LedgerError` when it cannot be used now.
+    A method raises `DamagedLedgerError` when the file is corrupt, `LedgerError` when it cannot be used now.
     """
 
     def __init__(self, path: Path) -> None:
@@ -54,9 +55,7 @@ class Store:
         try:
             file.prepare(path)
             self.identity = file.identity(path) or (0, 0)
-            self.connection = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            self.connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             msg = f"{path} cannot be opened: {error}"
             raise LedgerError(msg) from error
@@ -140,7 +139,7 @@ class Store:
         if mode != "wal":
             faults.say(
                 "ledger journal",
-                "otel-aicost: %s is on a filesystem without write-ahead logging, so writing is slower (journal: %s)",
+                "otel-aicost: %s is on a filesystem without write-ahead logging, a slower way (journal: %s)",
                 self.path,
                 mode,
             )

@@ -35,15 +35,15 @@ DAY_SECONDS: Final = 86_400
 
 
 class Writer:
-    """Records into the ledger at `path`: there milliseconds after `put`, and never lost without being counted.
+    """Puts records into the ledger at `path`, milliseconds after `put`; one that is given up is counted.
 
-    `put` never blocks and never raises. While the file cannot be written, `KEPT` records wait in memory and are
-    written when it can be again, tried with growing pauses. After a fork the child's writer starts empty: what the
-    parent had queued stays the parent's.
+    `put` never blocks and never raises. While the file cannot be written, `KEPT` records wait in memory and
+    are written when it can be again, tried with growing pauses. After a fork the child's writer starts empty:
+    what the parent had queued stays the parent's.
     """
 
     def __init__(self, path: Path, retention_days: int) -> None:
-        """Nothing is opened yet. Calls older than `retention_days` become daily totals; 0 keeps them for ever."""
+        """Open nothing yet. Calls older than `retention_days` become daily totals; 0 keeps them for ever."""
         self.path = path
         self._retention_days = retention_days
         self._closing = self._orphan = False
@@ -92,7 +92,7 @@ class Writer:
         return done
 
     def stats(self) -> dict[str, int | str]:
-        """`written`, `queued` and `lost` records, `errors` (failed tries), all of this process, and the `path`."""
+        """Give this process's `written`, `queued`, `lost` records, `errors` (failed tries), and `path`."""
         queued = len(self._pending) + len(self._held)
         counts = {"written": self._written, "queued": queued, "lost": self._lost, "errors": self._errors}
         return {**counts, "path": str(self.path)}
@@ -120,7 +120,7 @@ class Writer:
         if process is not None and util is not None and process.parent_process() is not None:
             util.Finalize(None, self.flush, args=(EXIT_SECONDS,), exitpriority=0)
 
-    # --- in the background ---------------------------------------------------------------------------------------
+    # --- in the background ---------------------------------------------------------------------------------
 
     def _work(self, _wakes: list[None]) -> None:
         self._woken = False
@@ -178,8 +178,8 @@ class Writer:
         if self._store is None:
             if self._orphan:
                 msg = (
-                    f"{self.path} was open in the parent when this process was forked, in the middle of a write or "
-                    "without Python's fork hooks, and cannot be shared safely: fork before the first call"
+                    f"{self.path} was open in the parent when this process was forked, in the middle of a write "
+                    "or without Python's fork hooks, and cannot be shared safely: fork before the first call"
                 )
                 raise LedgerError(msg)
             self._store = Store(self.path)
@@ -208,7 +208,7 @@ class Writer:
         return self._retention_days > 0 and not self._closing and time.monotonic() >= self._fold_at
 
     def _fold(self) -> None:
-        """Fold a few old calls and come back for more, so that neither a new call nor a flush waits for all."""
+        """Fold a few old calls and come back for more: neither a new call nor a flush waits for all."""
         before = time.time_ns() - self._retention_days * DAY_SECONDS * 1_000_000_000
         try:
             more = before > 0 and self._open().fold(before, FOLD_ROWS) == FOLD_ROWS
@@ -225,7 +225,7 @@ class Writer:
         if store is not None:
             store.close()
 
-    # --- around a fork -------------------------------------------------------------------------------------------
+    # --- around a fork -------------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
         """Close the connection, and let nobody write until the fork is over; see `forks`."""

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from otel_aicost.model import Call, Record
 
 _AS_THEY_ARE = (
-    "id duration_ns first_chunk_ns provider operation request_model response_model response_id status estimated "
-    "error_type service host stream sdk trace_id span_id"
-).split()
-_PART_KEYS = ("meter", "quantity", "price_usd", "per", "amount_nano")
+    *("id", "duration_ns", "first_chunk_ns", "provider", "operation", "request_model", "response_model"),
+    *("response_id", "status", "estimated", "error_type", "service", "host", "stream", "sdk"),
+    *("trace_id", "span_id"),
+)
 
 
 class JsonlObserver:
@@ -32,6 +32,7 @@ class JsonlObserver:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lost = 0
+        self._torn = False
         self._worker: Worker[Record] = Worker("jsonl", self._append)
 
     def before(self, call: Call) -> None:
@@ -50,22 +51,26 @@ class JsonlObserver:
         return self._worker.close(timeout)
 
     def _append(self, records: list[Record]) -> None:
-        # Opened for each batch: a rotated file is left alone, and no descriptor crosses a fork. One `write` with
-        # O_APPEND is not interleaved with those of other processes.
         lines = [line for record in records if (line := self._line(record))]
-        data = b"".join(lines)
+        data, written = b"".join(lines), 0
         try:
+            # Opened for each batch: a rotated file is left alone, and no descriptor crosses a fork. One
+            # `write` with O_APPEND is not interleaved with those of other processes.
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                written = os.write(descriptor, data)
-                if written < len(data):  # a full disk; the half line must not swallow the next one
+                if self._torn:
                     os.write(descriptor, b"\n")
+                    self._torn = False
+                written = os.write(descriptor, data)
             finally:
                 os.close(descriptor)
         except OSError as error:
-            written = 0
             faults.report("jsonl", error)
-        self.lost += len(lines) - data.count(b"\n", 0, written)
+        whole = data.count(b"\n", 0, written)
+        if 0 < written < len(data):  # a full disk cut a line short, which must not swallow the next one
+            self._torn = True
+            faults.report("jsonl", OSError(f"{self.path} took {whole} of {len(lines)} lines"))
+        self.lost += len(lines) - whole
 
     def _line(self, record: Record) -> bytes:
         try:
@@ -77,7 +82,7 @@ class JsonlObserver:
 
 
 def line(record: Record) -> dict[str, object]:
-    """A record as the object of one line. Money is text in dollars and a whole number of nano-dollars."""
+    """Give the object of one line: money is text in dollars and a whole number of nano-dollars."""
     believed = bill(record)
     cost, unpriced = believed.cost, believed.unpriced
     seconds, rest = divmod(record.started_ns, 1_000_000_000)
@@ -94,7 +99,16 @@ def line(record: Record) -> dict[str, object]:
         "price_id": None if cost is None else cost.price_id,
         "price_date": None if cost is None else cost.price_date,
         "catalogue": None if cost is None else cost.catalogue,
-        "parts": [dict(zip(_PART_KEYS, part, strict=True)) for part in believed.parts],
+        "parts": [
+            {
+                "meter": part.meter,
+                "quantity": plain(part.quantity),
+                "price_usd": f"{part.price:f}",
+                "per": part.per,
+                "amount_nano": nano,
+            }
+            for part, nano in believed.parts
+        ],
         "unpriced": None if unpriced is None else unpriced.reason,
         "unpriced_detail": None if unpriced is None else unpriced.detail,
     }

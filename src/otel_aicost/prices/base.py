@@ -7,6 +7,7 @@ arithmetic, and not its process-wide override. A contract test holds that; `pypr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from importlib import metadata
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from genai_prices.types import Provider as TheirProvider
 
     from otel_aicost.model import Conditions
+    from otel_aicost.prices.rates import When
 
 PROVIDERS: Mapping[str, str] = MappingProxyType(
     {
@@ -110,7 +112,8 @@ class Base:
         at = _EPOCH + timedelta(microseconds=at_ns // 1000)
         # As theirs: a model borrowed from another provider does not bring that one's variants along.
         own = any(info is model for model in owner.models)
-        variants = [v for v in info.price_variants or () if _matches(v, conditions, at)] if own else []
+        offered = [v for v in info.price_variants or () if _in_force(v, at)] if own else []
+        variants = [variant for variant in offered if variant.when.items() <= conditions.items()]
         standard = info.get_prices(at)
         resolved = info.get_prices(at, dict(conditions)) if variants else standard
         price = Price(
@@ -120,6 +123,12 @@ class Base:
             rates=self._rates(resolved, _LEAST_SECONDS.get((owner.id, info.id))),
             free=info.id.endswith(":free") and not _stated(resolved),
             matched=frozenset(item for variant in variants for item in variant.when.items()),
+            conditional=tuple(
+                replace(rate, when=_when(variant))
+                for variant in offered
+                if variant not in variants
+                for rate in self._rates(variant.prices, None)
+            ),
             url=next(iter(owner.pricing_urls or ()), None),
         )
         return price, _validity(info, at)
@@ -150,10 +159,12 @@ def _base_and_tiers(value: Decimal | TieredPrices) -> tuple[Decimal, tuple[tuple
     return value.base, tuple((tier.start, tier.price) for tier in value.tiers)
 
 
-def _matches(variant: PriceVariant, conditions: Conditions, at: datetime) -> bool:
-    if variant.constraint is not None and not variant.constraint.active(at):
-        return False
-    return all(conditions.get(key) == value for key, value in variant.when.items())
+def _in_force(variant: PriceVariant, at: datetime) -> bool:
+    return variant.constraint is None or variant.constraint.active(at)
+
+
+def _when(variant: PriceVariant) -> When:
+    return MappingProxyType({key: (value,) for key, value in variant.when.items()})
 
 
 def _dated(info: ModelInfo) -> list[ConditionalPrice]:

@@ -64,7 +64,10 @@ class KnownModel:
     model: str
     source: PriceSource
     checked: str | None = None
-    """When it was last held against its source, an ISO date; the layer below does not tell."""
+    """When it was last held against its source, an ISO date.
+
+    `None` where nobody tells, and where nothing can become stale: it is free, or of the past.
+    """
 
 
 class Catalogue:
@@ -150,7 +153,8 @@ class Catalogue:
         """Every model with an entry, layer by layer."""
         for file in (self._user, self._supplement):
             for entry in file.entries:
-                yield KnownModel(entry.provider, entry.model.label, file.layer, entry.checked)
+                checked = entry.checked if entry.periods[-1].rates else None
+                yield KnownModel(entry.provider, entry.model.label, file.layer, checked)
         if self._base is not None:
             for provider in self._base.providers():
                 for model in self._base.models(provider):

@@ -54,7 +54,9 @@ class Pattern:
     @property
     def label(self) -> str:
         """As costs and tables name it."""
-        return {"exact": self.text, "prefix": f"{self.text}*", "regex": f"/{self.text}/"}[self.kind]
+        if self.kind == "regex":
+            return "*" if self.text == ".*" else f"/{self.text}/"
+        return f"{self.text}*" if self.kind == "prefix" else self.text
 
 
 @dataclass(frozen=True, slots=True)

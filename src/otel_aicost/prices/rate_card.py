@@ -73,7 +73,7 @@ class _Plan(NamedTuple):
 
     steps: tuple[_Step, ...] = ()
     bounds: tuple[tuple[str, str], ...] = ()
-    """(inner, outer): a quantity that cannot be more than the one that holds it."""
+    """(inner, outer): a quantity without a rate that cannot be more than the one that holds it."""
     shares: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """(meter, parts): an unpriced meter whose priced parts must make up all of it."""
     stated: tuple[tuple[str, str], ...] = ()
@@ -189,8 +189,10 @@ class RateCard:
             if missing:
                 detail = f"{meter} without {missing[0]}, which holds them: totals are inclusive"
                 return _Plan(problem=Unpriced(UNPRICED_INVALID, detail))
+            if meter in self._rates:
+                continue
             bounds += ((meter, priced) for priced in outer)
-            if meter in self._rates or outer or self._measured_otherwise(meter, stated):
+            if outer or self._measured_otherwise(meter, stated):
                 continue
             parts = outermost(m for m in self._rates if m in stated and lies_within(m, meter))
             if not parts:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from otel_aicost.model import Conditions, PriceSource
 
@@ -18,7 +18,6 @@ EXACT = Context(prec=80, traps=[])
 When: TypeAlias = "Mapping[str, tuple[str, ...]]"
 """Condition -> the values it may have."""
 NO_WHEN: When = MappingProxyType({})
-NO_TEXT: Mapping[str, str] = MappingProxyType({})
 
 Validity: TypeAlias = tuple[int, int]
 """From (inclusive) to (exclusive), in nanoseconds since the epoch."""
@@ -72,14 +71,24 @@ class Price:
     free: bool = False
     matched: frozenset[tuple[str, str]] = frozenset()
     """The conditions the layer has a price of its own for."""
-    unmatched: Mapping[str, str] = field(default_factory=lambda: NO_TEXT)
-    """Meters that are priced under other conditions only -> which ones."""
+    conditional: tuple[Rate, ...] = ()
+    """The rates that hold under other conditions than those asked for."""
     url: str | None = None
     """Where the price was read."""
     checked: str | None = None
     """When it was read there, an ISO date."""
     changes: tuple[str, ...] = ()
     """What adjustments did to it, e.g. `processing=batch x0.5`."""
+
+    @property
+    def unmatched(self) -> dict[str, str]:
+        """Meters that are priced under other conditions only -> which ones."""
+        priced = {rate.meter for rate in self.rates}
+        whens: dict[str, list[str]] = {}
+        for rate in self.conditional:
+            if rate.meter not in priced:
+                whens.setdefault(rate.meter, []).append(describe(rate.when))
+        return {meter: "; ".join(told) for meter, told in whens.items()}
 
 
 def meets(when: When, conditions: Conditions) -> bool:
@@ -92,18 +101,17 @@ def narrow(one: Validity, other: Validity) -> Validity:
     return max(one[0], other[0]), min(one[1], other[1])
 
 
-def select(price: Price, rates: Iterable[Rate], conditions: Conditions) -> Price:
+def select(price: Price, rates: Sequence[Rate], conditions: Conditions) -> Price:
     """Return `price` with the rates that hold under `conditions`; of several for a meter the narrowest."""
     chosen: dict[str, Rate] = {}
-    others: dict[str, list[str]] = {}
     for rate in rates:
-        if not meets(rate.when, conditions):
-            others.setdefault(rate.meter, []).append(describe(rate.when))
-        elif rate.meter not in chosen or len(rate.when) > len(chosen[rate.meter].when):
+        rival = chosen.get(rate.meter)
+        if meets(rate.when, conditions) and (rival is None or len(rate.when) > len(rival.when)):
             chosen[rate.meter] = rate
-    matched = {(key, conditions[key]) for rate in chosen.values() for key in rate.when}
-    unmatched = {meter: "; ".join(whens) for meter, whens in others.items() if meter not in chosen}
-    return replace(price, rates=tuple(chosen.values()), matched=price.matched | matched, unmatched=unmatched)
+    used = tuple(chosen.values())
+    matched = {(key, conditions[key]) for rate in used for key in rate.when}
+    others = tuple(rate for rate in rates if rate not in used)
+    return replace(price, rates=used, matched=price.matched | matched, conditional=others)
 
 
 def describe(when: When | Conditions) -> str:

@@ -126,7 +126,7 @@ class _Reader:
             self.say(_line(fields["rates"]), f"{at}.rates", "is empty; for a free model write `free: true`")
         told = [rate for rate in rates if rate is not None]
         for index, rate in enumerate(told):
-            if any(rate.meter == other.meter and rate.when == other.when for other in told[:index]):
+            if any(rate.meter == other.meter and _same(rate.when, other.when) for other in told[:index]):
                 self.say(_line(node), f"{at}.rates", f"{rate.meter} has two rates under the same conditions")
         if start is None:
             return None
@@ -363,17 +363,19 @@ def _when(node: yaml.Node) -> When:
     )
 
 
-_SchemaNumber = str(SCHEMA)
+def _same(one: When, other: When) -> bool:
+    """Whether there are conditions that meet both, and neither is the narrower."""
+    return one.keys() == other.keys() and all(set(one[key]) & set(other[key]) for key in one)
 
 
 def _schema(node: yaml.Node) -> None:
     text = _scalar(node, ("int",), f"{SCHEMA}")
-    if text != _SchemaNumber:
-        msg = f"must be {SCHEMA}: this release reads no other and not {text}"
+    if text != str(SCHEMA):
+        msg = f"must be {SCHEMA}, the only one this release reads, and not {text}"
         raise _WrongError(msg)
 
 
 def _currency(node: yaml.Node) -> None:
     if _text(node) != "USD":
-        msg = f"must be USD: prices are kept in dollars, and not {node.value!r}"
+        msg = f"must be USD, and not {node.value!r}"
         raise _WrongError(msg)

@@ -28,7 +28,9 @@ def calls_table(rows: Sequence[Mapping[str, Any]]) -> RichTable:
             Column("out", [f"{call['output_tokens']:,}" for call in calls]),
             Column("cost", _costs(calls)),
             Column("took", [seconds(call["duration_ns"]) for call in calls]),
-            Column("status", [call["error_type"] or call["status"] for call in calls], right=False, keep=False),
+            Column(
+                "status", [call["error_type"] or call["status"] for call in calls], right=False, keep=False
+            ),
             Column("tags", [_pairs(call["tags"]) for call in calls], right=False, keep=False),
             Column("id", [call["id"] for call in calls], right=False),
         ]

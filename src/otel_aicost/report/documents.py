@@ -1,8 +1,9 @@
-"""Reports and calls as plain values for JSON and CSV: dollars are exact decimal strings, unknown costs null."""
+"""Reports and calls as plain values for JSON and CSV: dollars are exact text, unknown costs null."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from otel_aicost.ledger.questions import Filter, Sums
-    from otel_aicost.report.overview import Overview, Table
+    from otel_aicost.report.overview import Overview, Table, Trust
 
 CALL_FIELDS = (
     "id",
@@ -61,11 +62,6 @@ SUM_FIELDS = (
     "priced_calls",
     "unpriced_calls",
     "error_calls",
-    "partial_calls",
-    "estimated_calls",
-    "missing_calls",
-    "unread_calls",
-    "invalid_calls",
     "input_tokens",
     "output_tokens",
     "cache_read_tokens",
@@ -84,11 +80,11 @@ def overview_document(report: Overview, where: Filter) -> dict[str, Any]:
         "models": _groups(report.models),
         "spenders": {table.by[0]: _groups(table) for table in report.spenders},
         "days": [{"day": group.keys[0], **sums_document(group.sums)} for group in report.days],
-        "trust": trust_document(report),
+        "trust": trust_document(report.trust),
     }
 
 
-def table_document(table: Table, where: Filter) -> dict[str, Any]:
+def table_document(table: Table, trust: Trust, where: Filter) -> dict[str, Any]:
     """Grouped sums as one JSON object; `rest` holds the groups beyond `--top`."""
     return {
         **_heading(where),
@@ -96,6 +92,7 @@ def table_document(table: Table, where: Filter) -> dict[str, Any]:
         "groups": _groups(table),
         "rest": None if table.rest is None else sums_document(table.rest),
         "total": sums_document(table.total),
+        "trust": trust_document(trust),
     }
 
 
@@ -126,28 +123,17 @@ def sums_document(sums: Sums) -> dict[str, Any]:
         "priced_calls": sums.priced,
         "unpriced_calls": sums.unpriced,
         "error_calls": sums.errors,
-        "partial_calls": sums.partial,
-        "estimated_calls": sums.estimated,
-        "missing_calls": sums.missing,
-        "unread_calls": sums.unread,
-        "invalid_calls": sums.invalid,
     }
     return {name: values[name] if name in values else getattr(sums, name) for name in SUM_FIELDS}
 
 
-def trust_document(report: Overview) -> dict[str, Any]:
-    """How far the total can be trusted: counts of calls, and the share that is unpriced."""
-    total = report.total
+def trust_document(trust: Trust) -> dict[str, Any]:
+    """How far a total can be trusted: counts of calls in doubt, and the share that is unpriced."""
+    doubts = trust.doubts
     return {
-        "calls": total.calls,
-        "unpriced": total.unpriced,
-        "unpriced_share": round(total.unpriced / total.calls, 6) if total.calls else 0.0,
-        "unpriced_reasons": {str(group.keys[0]): group.sums.unpriced for group in report.reasons},
-        "estimated": total.estimated,
-        "partial": total.partial,
-        "missing": total.missing,
-        "unread": total.unread,
-        "invalid": total.invalid,
+        **asdict(doubts),
+        "unpriced_share": round(doubts.unpriced / doubts.calls, 6) if doubts.calls else 0.0,
+        "unpriced_reasons": {str(group.keys[0]): group.sums.unpriced for group in trust.reasons},
     }
 
 
@@ -216,7 +202,8 @@ def _heading(where: Filter) -> dict[str, Any]:
 
 def _groups(table: Table) -> list[dict[str, Any]]:
     return [
-        {**dict(zip(table.by, group.keys, strict=True)), **sums_document(group.sums)} for group in table.groups
+        {**dict(zip(table.by, group.keys, strict=True)), **sums_document(group.sums)}
+        for group in table.groups
     ]
 
 

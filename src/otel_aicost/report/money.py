@@ -14,13 +14,20 @@ if TYPE_CHECKING:
 
 CENTS = 2
 NANOS = 9
-SIGNIFICANT = 6
-"""An amount is shown with this many digits, and with cents at the least."""
 NONE = "-"
+SIGNIFICANT = 6
+"""Digits of the largest amount of a column."""
+SIGNIFICANT_MEAN = 4
+"""The same where the amounts are means: more would be noise."""
+THOUSANDTHS = 3
+"""Never so many decimals, `$1.234` reads like a thousand: one more, or cents from hundreds of dollars on."""
+HUNDRED = 100
+LEAST = 2
+"""Digits that even the smallest amount of a column shows."""
 
 
 def exact(nano: int) -> str:
-    """Dollars without rounding and with cents at the least: `23750000` is `0.02375`, `5000000000` is `5.00`."""
+    """Dollars without rounding, with cents at the least: `23750000` is `0.02375`, `5000000000` is `5.00`."""
     return _text(Decimal(nano) * NANO)
 
 
@@ -36,26 +43,31 @@ def cost_nano(sums: Sums) -> int | None:
     return sums.cost_nano if sums.priced or not sums.calls else None
 
 
-def column(amounts: Sequence[int | None]) -> list[str]:
+def column(amounts: Sequence[int | None], significant: int = SIGNIFICANT) -> list[str]:
     """Nano-dollars as dollars with the same number of decimals each; `None` is a dash.
 
-    The amount that needs most decimals decides: cents at the least, six significant digits at the most.
+    Cents at the least; more while the largest amount has fewer than `significant` digits or the smallest
+    fewer than two, and as long as another decimal says something.
     """
-    decimals = max((_decimals(amount) for amount in amounts if amount is not None), default=CENTS)
-    unit = Decimal(1).scaleb(-decimals)
+    known = [Decimal(amount) * NANO for amount in amounts if amount]
+    decimals = _decimals(known, significant) if known else CENTS
     return [
-        NONE if amount is None else f"${(Decimal(amount) * NANO).quantize(unit, ROUND_HALF_EVEN):,f}"
-        for amount in amounts
+        NONE if amount is None else f"${_rounded(Decimal(amount) * NANO, decimals):,f}" for amount in amounts
     ]
 
 
-def _decimals(nano: int) -> int:
-    if nano == 0:
-        return CENTS
-    amount = Decimal(nano) * NANO
-    shown = min(max(SIGNIFICANT - 1 - amount.adjusted(), CENTS), NANOS)
-    rounded = amount.quantize(Decimal(1).scaleb(-shown), ROUND_HALF_EVEN)
-    return len(_text(rounded).partition(".")[2])
+def _decimals(amounts: Sequence[Decimal], significant: int) -> int:
+    of_largest = significant - 1 - max(amounts).adjusted()
+    of_smallest = LEAST - 1 - min(amounts).adjusted()
+    most = min(max(of_largest, of_smallest, CENTS), NANOS)
+    needed = max(len(_text(_rounded(amount, most)).partition(".")[2]) for amount in amounts)
+    if needed != THOUSANDTHS:
+        return needed
+    return CENTS if of_smallest <= CENTS and max(amounts) >= HUNDRED else THOUSANDTHS + 1
+
+
+def _rounded(amount: Decimal, decimals: int) -> Decimal:
+    return amount.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
 
 
 def _text(amount: Decimal) -> str:

@@ -31,6 +31,15 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Trust:
+    """How far a total can be trusted."""
+
+    doubts: Doubts
+    reasons: tuple[Group, ...]
+    """The unpriced calls by reason, the most first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """A period at a glance."""
 
@@ -39,31 +48,36 @@ class Overview:
     spenders: tuple[Table, ...]
     days: tuple[Group, ...]
     """The last days of the period, one after the other, those without calls included."""
-    reasons: tuple[Group, ...]
-    """Unpriced calls by reason, the most first."""
+    trust: Trust
 
 
 def overview(query: Query, where: Filter, top: int, today: date) -> Overview:
     """The overview of the calls that match; tables have at most `top` rows."""
     total = query.totals(where)
-    spenders = (_table(query, where, (tag,), total, top) for tag in SPENDERS)
-    reasons = query.groups(replace(where, unpriced=True), ("unpriced",)) if total.unpriced else []
+    spenders = [_table(query, where, (tag,), total, top) for tag in SPENDERS]
     return Overview(
         total=total,
         models=_table(query, where, ("model", "provider"), total, top),
         spenders=tuple(table for table in spenders if any(group.keys != (None,) for group in table.groups)),
         days=_last_days(query, where, today),
-        reasons=tuple(sorted(reasons, key=lambda group: -group.sums.unpriced)),
+        trust=trust(query, where),
     )
 
 
 def grouped(query: Query, where: Filter, by: Sequence[str], top: int | None) -> Table:
-    """The sums by the dimensions `by`: in the order of days if `day` is one of them, else the dearest first."""
+    """The sums by the dimensions `by`: by date if `day` is one of them, else the dearest first."""
     table = _table(query, where, tuple(by), query.totals(where), top)
     if "day" not in by:
         return table
     place = by.index("day")
     return replace(table, groups=tuple(sorted(table.groups, key=lambda group: group.keys[place] or "")))
+
+
+def trust(query: Query, where: Filter) -> Trust:
+    """What is in doubt among the calls that match."""
+    doubts = query.doubts(where)
+    reasons = query.groups(replace(where, unpriced=True), ("unpriced",)) if doubts.unpriced else []
+    return Trust(doubts, tuple(reasons))
 
 
 def _table(query: Query, where: Filter, by: tuple[str, ...], total: Sums, top: int | None) -> Table:
@@ -74,9 +88,9 @@ def _table(query: Query, where: Filter, by: tuple[str, ...], total: Sums, top: i
 
 def _last_days(query: Query, where: Filter, today: date) -> tuple[Group, ...]:
     last = min(where.until or today, today)
-    first = last - timedelta(days=BARS - 1)
-    if where.since is not None:
-        first = max(first, where.since)
-    found = {g.keys[0]: g for g in query.groups(replace(where, since=first, until=last), ("day",))}
-    days = ((first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
+    first = max(last - timedelta(days=BARS - 1), where.since or date.min)
+    found = {
+        group.keys[0]: group for group in query.groups(replace(where, since=first, until=last), ("day",))
+    }
+    days = ((first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1))
     return tuple(found.get(day, Group((day,), Sums())) for day in days)

@@ -56,7 +56,14 @@ def render(parts: Iterable[RenderableType], stream: TextIO) -> str:
 
 def table(columns: Sequence[Column], *, totals: bool = False) -> Table:
     """A table of `columns`; with `totals`, their totals under a line."""
-    made = Table(box=box.SIMPLE, show_footer=totals, pad_edge=False, header_style="bold", footer_style="bold")
+    made = Table(
+        box=box.SIMPLE,
+        show_edge=False,
+        show_footer=totals,
+        pad_edge=False,
+        header_style="bold",
+        footer_style="bold",
+    )
     for column in columns:
         made.add_column(
             Text(column.heading),
@@ -87,7 +94,9 @@ def heading(text: str) -> Text:
 
 def harmless(text: str) -> str:
     """Without control characters: a model name or a tag must not be able to steer the terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def encodable(text: str, encoding: str) -> str:

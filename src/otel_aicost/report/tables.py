@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from otel_aicost.ledger.questions import Sums
 from otel_aicost.report import money
+from otel_aicost.report.overview import BARS
 from otel_aicost.report.screen import Column, facts, harmless, heading, table
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table as RichTable
 
-    from otel_aicost.ledger.questions import Filter, Group
-    from otel_aicost.report.overview import Overview, Table
+    from otel_aicost.ledger.questions import Filter, Group, Sums
+    from otel_aicost.report.overview import Overview, Table, Trust
 
-BAR = 30
+LONGEST = 30
 """Characters of the longest bar."""
 
 
@@ -36,20 +36,23 @@ def overview_tables(report: Overview, where: Filter) -> Iterator[RenderableType]
         yield ""
         yield heading(f"By {each.by[0]}")
         yield groups_table(each)
-    yield heading(f"Last {len(report.days)} days (UTC)" if len(report.days) > 1 else "The last day (UTC)")
+    yield ""
+    yield heading("By day (UTC)" if len(report.days) < BARS else f"The last {BARS} days (UTC)")
     yield _bars(report.days)
     yield ""
-    yield heading("How far to trust this")
-    yield from (Text(line) for line in trust_lines(report))
+    yield from _trust(report.trust)
 
 
-def table_tables(report: Table, where: Filter) -> Iterator[RenderableType]:
-    """Grouped sums under their heading."""
+def table_tables(report: Table, trust: Trust, where: Filter) -> Iterator[RenderableType]:
+    """Grouped sums under their heading, and how far to trust them."""
     if not report.total.calls:
         yield nothing(where)
         return
     yield heading(f"What AI calls cost by {', '.join(report.by)}, {period(where)}{narrowed(where)}")
+    yield ""
     yield groups_table(report)
+    yield ""
+    yield from _trust(trust)
 
 
 def nothing(where: Filter) -> Text:
@@ -71,16 +74,16 @@ def narrowed(where: Filter) -> str:
 
 def groups_table(report: Table) -> RichTable:
     """Grouped sums with a total row, and a row for what lies beyond `--top`."""
-    rows = [(group.keys, group.sums) for group in report.groups]
+    rows = [([key or "(none)" for key in group.keys], group.sums) for group in report.groups]
     if report.rest is not None:
-        rows.append((("(the rest)", *[""] * (len(report.by) - 1)), report.rest))
+        rows.append((["(the rest)", *[""] * (len(report.by) - 1)], report.rest))
     sums = [each for _, each in rows]
     columns = [
-        Column(name, [_name(keys[place]) for keys, _ in rows], "" if place else "total", right=False, keep=False)
+        Column(name, [names[place] for names, _ in rows], "" if place else "total", right=False, keep=False)
         for place, name in enumerate(report.by)
     ]
     costs = money.column([money.cost_nano(each) for each in (*sums, report.total)])
-    averages = money.column([money.average_nano(each) for each in (*sums, report.total)])
+    averages = _means((*sums, report.total))
     columns += [
         _counts("calls", [each.calls for each in sums], report.total.calls),
         Column("cost", costs[:-1], costs[-1]),
@@ -98,25 +101,24 @@ def groups_table(report: Table) -> RichTable:
     return table(columns, totals=True)
 
 
-def trust_lines(report: Overview) -> Iterator[str]:
+def trust_lines(trust: Trust) -> Iterator[str]:
     """One line for each way in which the total may be off; one line if there is none."""
-    total = report.total
-    reasons = ", ".join(f"{group.sums.unpriced:,} {group.keys[0]}" for group in report.reasons)
+    doubts = trust.doubts
+    reasons = ", ".join(f"{group.sums.unpriced:,} {group.keys[0]}" for group in trust.reasons)
     lines = (
-        (total.unpriced, f"unpriced, cost not in the total: {reasons}"),
-        (total.estimated, "estimated from the text seen, because the provider reported no usage"),
-        (total.partial, "partial: a stream that ended before its end"),
-        (total.missing, "with usage missing from the response"),
-        (total.unread, "unread: the application never read the response, so nobody knows its usage"),
-        (total.invalid, "with absurd usage that was set aside"),
+        (doubts.unpriced, f"unpriced, their cost is not in the total: {reasons}"),
+        (doubts.estimated, "estimated from the text seen, because the provider reported no usage"),
+        (doubts.partial, "partial: a stream that ended before its end"),
+        (doubts.missing, "without the usage that the response should have held"),
+        (doubts.unread, "unread: the application never read the response, so nobody knows its usage"),
+        (doubts.invalid, "with absurd usage, which was set aside"),
     )
-    some = False
-    for calls, meaning in lines:
-        if calls:
-            some = True
-            yield f"  {calls:,} of {total.calls:,} calls ({_share(calls, total.calls)}) {meaning}"
-    if not some:
-        yield f"  All {total.calls:,} calls that cost something are priced from what the provider reported."
+    said = [
+        f"{calls:,} of {doubts.calls:,} calls ({_share(calls, doubts.calls)}) {meaning}"
+        for calls, meaning in lines
+        if calls
+    ]
+    yield from said or ["every cost comes from usage that the provider reported and a price that is known"]
 
 
 def period(where: Filter) -> str:
@@ -131,12 +133,20 @@ def period(where: Filter) -> str:
 
 
 def _totals(total: Sums) -> Iterator[tuple[str, str]]:
-    cost, average = money.column([money.cost_nano(total)])[0], money.column([money.average_nano(total)])[0]
-    yield "cost", cost if total.priced else "unknown: no call has a price"
+    yield "cost", money.column([total.cost_nano])[0] if total.priced else "unknown: no call has a price"
     yield "calls", f"{total.calls:,}" + (f", {total.errors:,} of them failed" if total.errors else "")
-    yield "average", f"{average} per priced call"
+    yield "average", f"{_means([total])[0]} per priced call"
     yield "tokens in", f"{total.input_tokens:,}, {total.cache_read_tokens:,} of them read from the cache"
     yield "tokens out", f"{total.output_tokens:,}"
+
+
+def _trust(trust: Trust) -> Iterator[RenderableType]:
+    yield heading("How far to trust this")
+    yield from (Text(line) for line in trust_lines(trust))
+
+
+def _means(sums: Sequence[Sums]) -> list[str]:
+    return money.column([money.average_nano(each) for each in sums], money.SIGNIFICANT_MEAN)
 
 
 def _bars(days: Sequence[Group]) -> RichTable:
@@ -154,15 +164,11 @@ def _bars(days: Sequence[Group]) -> RichTable:
 
 def _length(amount: int, most: int) -> int:
     """A day that cost anything has a bar; only the dearest has the longest."""
-    return max(amount * BAR // most, 1) if amount else 0
+    return max(amount * LONGEST // most, 1) if amount else 0
 
 
 def _counts(name: str, numbers: Sequence[int], total: int) -> Column:
     return Column(name, [f"{number:,}" for number in numbers], f"{total:,}")
-
-
-def _name(key: str | None) -> str:
-    return "(none)" if not key else key
 
 
 def _share(part: int, whole: int) -> str:

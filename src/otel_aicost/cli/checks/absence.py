@@ -1,4 +1,4 @@
-"""Why a call might not show, or show without a cost: the switches that hide calls, and what the ledger tells."""
+"""Why a call might not show, or has no cost: the switches that hide calls, and what the ledger tells."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from otel_aicost import config, names
 from otel_aicost.cli.checks import Section
+from otel_aicost.ledger.questions import Filter
 from otel_aicost.model import UNPRICED_PROVIDER
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def absence(ledger: Ledger | None) -> Section:
         with ledger.read() as connection:
             _recent(section, Query(ledger, connection))
     if not section.findings:
-        section.fine("Nothing in this environment hides calls. Is the program started with opentelemetry-instrument?")
+        section.fine(
+            "Nothing in this environment hides calls. Is the program started with opentelemetry-instrument?"
+        )
     return section
 
 
@@ -48,21 +51,22 @@ def _switches(section: Section) -> None:
 
 
 def _recent(section: Section, query: Query) -> None:
-    from otel_aicost.ledger.questions import Filter
 
     now = datetime.now(UTC)
     hosts = query.hosts_of(UNMAPPED, int((now - DAY).timestamp()) * 1_000_000_000)
     for host, number in hosts:
         section.wrong(
-            f"{number:,} calls of the last day went to {host or 'an unknown host'}, a host without a provider: they have "
-            f"no price. Say whose it is: {names.ENV_PROVIDER_HOSTS}={host or 'HOST'}=openai"
+            f"{number:,} calls of the last day went to {host or 'an unknown host'}, a host without "
+            f"provider: they have no price. Say whose it is: "
+            f"{names.ENV_PROVIDER_HOSTS}={host or 'HOST'}=openai"
         )
     where = Filter(since=(now - DAY).date(), unpriced=True)
     for group in query.groups(where, ("unpriced", "provider", "model")):
         reason, provider, model = group.keys
         if provider == UNMAPPED:
             continue
-        text = f"{group.sums.calls:,} calls since yesterday are unpriced ({reason}): {provider} {model or '(no model)'}."
+        calls = f"{group.sums.calls:,} calls since yesterday"
+        text = f"{calls} are unpriced ({reason}): {provider} {model or '(no model)'}."
         if reason == UNPRICED_PROVIDER:
             text += f" A price file ({names.ENV_PRICES}) can name this provider."
         section.wrong(text)

@@ -16,7 +16,12 @@ SDKS: Mapping[str, tuple[int, ...]] = {"openai": (1, 40), "anthropic": (0, 40)}
 """The SDKs whose calls are seen, and the oldest supported version of each."""
 
 ENTRY_POINT = "aicost"
-EXPORTERS = ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL")
+EXPORTERS = (
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_METRICS_EXPORTER",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+)
 HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 """May hold keys: said to be set, never shown."""
 
@@ -45,14 +50,20 @@ def sdks() -> Section:
         version = found[0][0]
         if _numbers(version) < floor:
             oldest = ".".join(map(str, floor))
-            section.wrong(f"{name} {version} is older than {oldest}, the oldest supported: its calls may not be seen.")
+            section.wrong(
+                f"{name} {version} is older than {oldest}, the oldest supported: its calls may not be seen."
+            )
         else:
             section.fine(f"{name} {version} is supported.")
         if len(found) > 1:
             places = ", ".join(f"{version} in {place}" for version, place in found)
-            section.note(f"{name} is installed more than once ({places}): the first is the one that is imported.")
+            section.note(
+                f"{name} is installed more than once ({places}): the first is the one that is imported."
+            )
     if not section.findings:
-        section.note(f"Neither SDK is installed in this environment ({sys.prefix}): nothing can be seen here.")
+        section.note(
+            f"Neither SDK is installed in this environment ({sys.prefix}): nothing can be seen here."
+        )
     return section
 
 
@@ -69,7 +80,7 @@ def instrumentation() -> Section:
     if points:
         section.fine(f"The instrumentor {ENTRY_POINT!r} is registered with OpenTelemetry.")
     else:
-        section.wrong(f"The instrumentor {ENTRY_POINT!r} is not registered: install otel-aicost (pip install otel-aicost).")
+        section.wrong(f"The instrumentor {ENTRY_POINT!r} is not registered: pip install otel-aicost")
     _command(section)
     return section
 
@@ -105,9 +116,13 @@ def _exporter(section: Section, signal: str) -> None:
     known = {point.name for point in metadata.entry_points(group=f"opentelemetry_{signal}_exporter")}
     for name in wanted:
         if name != "none" and name not in known:
-            section.wrong(f"{variable}={name}: no such exporter is installed; there are {', '.join(sorted(known))}.")
+            section.wrong(
+                f"{variable}={name}: no such exporter is installed; there are {', '.join(sorted(known))}."
+            )
     if not wanted or wanted == ["none"]:
-        section.note(f"{variable} is {wanted[0] if wanted else 'not set'}: {signal} may go nowhere. The ledger needs none.")
+        section.note(
+            f"{variable} is {', '.join(wanted) or 'not set'}: {signal} may go nowhere; the ledger needs none."
+        )
     elif set(wanted) <= known:
         section.fine(f"{signal} go to {', '.join(wanted)}.")
 

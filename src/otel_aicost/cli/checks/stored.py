@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from otel_aicost.cli.checks import Section
-from otel_aicost.errors import ConfigError, LedgerError
+from otel_aicost.errors import LedgerError, PriceFileError
+from otel_aicost.ledger.questions import Filter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from otel_aicost.ledger.queries import Query
     from otel_aicost.ledger.reader import Ledger
+    from otel_aicost.prices.catalogue import Catalogue
 
 OTHERS = 0o077
+SHOWN = 3
 COMPANIONS = ("", "-wal", "-shm")
 
 
 def ledger(path: Path | None) -> tuple[Section, Ledger | None]:
-    """Where the ledger is, what it holds, and whether it can be written; the ledger too, if it can be read."""
-    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s, --help needs none of it
+    """Where the ledger is, what it holds, whether it can be written; and the ledger, if it can be read."""
+    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s
     from otel_aicost.ledger.reader import open_ledger  # noqa: PLC0415
 
     section = Section("Ledger")
     if path is None:
         section.facts["file"] = "off"
-        section.note("The ledger is switched off: no call is stored, and `aicost report` has nothing to read.")
+        section.note(
+            "The ledger is switched off: no call is stored, and `aicost report` has nothing to read."
+        )
         return section, None
     section.facts["file"] = str(path)
     if not path.exists():
@@ -50,15 +55,40 @@ def prices(user_file: Path | None) -> Section:
 
     section = Section("Prices")
     section.facts["user's price file"] = "none" if user_file is None else str(user_file)
+    usable = user_file is None or _usable(section, user_file)
+    catalogue = Catalogue.load(user_file if usable else None)
+    section.facts["catalogue"] = catalogue.version
+    if usable:
+        section.fine("The price lists are read without a mistake.")
+    _stale(section, catalogue)
+    return section
+
+
+def _usable(section: Section, user_file: Path) -> bool:
+    from otel_aicost.prices.reading import read_price_file  # noqa: PLC0415 - YAML, for the doctor only
+
     try:
-        section.facts["catalogue"] = Catalogue.load(user_file).version
-    except ConfigError as error:
+        read_price_file(user_file)
+    except PriceFileError as error:
         for mistake in error.mistakes:
             section.wrong(mistake)
-        section.facts["catalogue"] = Catalogue.load().version
-    else:
-        section.fine("The price lists are read without a mistake.")
-    return section
+        section.wrong(f"None of the prices in {user_file} is used.")
+        return False
+    return True
+
+
+def _stale(section: Section, catalogue: Catalogue) -> None:
+    from otel_aicost.prices.check import STALE_DAYS  # noqa: PLC0415
+
+    oldest = (datetime.now(UTC).date() - timedelta(days=STALE_DAYS)).isoformat()
+    stale = [known for known in catalogue.known() if known.checked is not None and known.checked < oldest]
+    section.facts["stale prices"] = len(stale)
+    if stale:
+        some = ", ".join(f"{known.provider} {known.model} ({known.checked})" for known in stale[:SHOWN])
+        section.note(
+            f"{len(stale):,} prices were last checked more than {STALE_DAYS} days ago: {some}"
+            f"{' ...' if len(stale) > SHOWN else ''}; aicost prices check lists them."
+        )
 
 
 def _absent(section: Section, path: Path) -> None:
@@ -76,16 +106,18 @@ def _file(section: Section, path: Path) -> None:
     section.facts["bytes"] = sum(part.stat().st_size for part in parts if part.exists())
     section.facts["mode"] = f"{mode:04o}"
     if mode & OTHERS:
-        section.note(f"Other users may read the ledger (mode {mode:04o}); it tells who asked what: chmod 600 {path}")
+        section.note(
+            f"Other users may read the ledger (mode {mode:04o}); it tells who asked what: chmod 600 {path}"
+        )
     writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
     section.facts["writable"] = writable
     if not writable:
-        section.wrong(f"{path} and its directory are not both writable by this user: its calls are not stored.")
+        section.wrong(
+            f"{path} and its directory are not both writable by this user: its calls are not stored."
+        )
 
 
 def _rows(section: Section, query: Query) -> None:
-    from otel_aicost.ledger.questions import Filter
-
     section.facts["schema version"] = query.ledger.version
     section.facts["calls"] = query.totals(Filter()).calls
     last = query.last_started_ns()

@@ -1,0 +1,78 @@
+"""Ledgers for tests: real files, written by the real store."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from records import cost, record
+
+from otel_aicost.ledger.row import row
+from otel_aicost.ledger.store import Store
+from otel_aicost.model import Record, Unpriced
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def at(instant: str) -> int:
+    """Nanoseconds of a UTC day or instant in ISO form."""
+    return int(datetime.fromisoformat(instant).replace(tzinfo=UTC).timestamp()) * 1_000_000_000
+
+
+def write(path: Path, *records: Record, fold_before: str | None = None) -> Path:
+    """Make a ledger of these records; calls before the day `fold_before` are folded into daily totals."""
+    with closing(Store(path)) as store:
+        store.insert([row(each) for each in records])
+        if fold_before is not None:
+            store.fold(at(fold_before), len(records) + 1)
+    return path
+
+
+def sample() -> list[Record]:
+    """Ten calls of three days: priced, free, unpriced, failed, estimated, partial, unread; with and without tags."""
+    first, second, third = "2026-11-18", "2026-11-19", "2026-11-21"
+    claude: dict[str, Any] = {
+        "provider": "anthropic",
+        "request_model": "claude-3-5-haiku",
+        "response_model": "claude-3-5-haiku-20241022",
+        "host": "api.anthropic.com",
+    }
+    tokens = {"input_tokens": 1000, "cache_read_tokens": 400, "output_tokens": 50}
+    return [
+        record(started_ns=at(f"{first}T00:00:00"), cost=cost("0.02375"), usage=tokens),
+        record(started_ns=at(f"{first}T23:59:59"), cost=cost("1.5"), tags={"feature": "pitch", "user": "u2"}),
+        record(started_ns=at(f"{second}T08:00:00"), cost=cost("0.000000001"), tags={}),
+        record(started_ns=at(f"{second}T09:00:00"), cost=cost("0"), operation="moderation", tags={"user": "u1"}),
+        record(started_ns=at(f"{second}T10:00:00"), **claude, cost=cost("0.3"), tags={"team.name": "red"}),
+        record(started_ns=at(f"{third}T01:00:00"), **claude, cost=cost("0.05"), estimated=True, usage_state="missing"),
+        record(
+            started_ns=at(f"{third}T02:00:00"),
+            cost=None,
+            unpriced=Unpriced("unknown_model", "no price for gpt-9"),
+            request_model="gpt-9",
+            response_model=None,
+        ),
+        record(
+            started_ns=at(f"{third}T03:00:00"),
+            cost=None,
+            usage={},
+            usage_state="none",
+            status="error",
+            error_type="RateLimitError",
+        ),
+        record(started_ns=at(f"{third}T04:00:00"), cost=cost("0.01"), status="partial", service="jobs"),
+        record(
+            started_ns=at(f"{third}T05:00:00"),
+            cost=None,
+            usage={},
+            usage_state="unread",
+            unpriced=Unpriced("no_usage", "the body was never read"),
+        ),
+    ]
+
+
+SAMPLE_TOTAL = Decimal("1.883750001")
+"""What `sample` costs, added by hand: 0.02375 + 1.5 + 0.000000001 + 0 + 0.3 + 0.05 + 0.01."""

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from otel_aicost import config
+
+
+def test_an_empty_environment_gives_the_defaults(tmp_path):
+    """Without variables everything is on, and the ledger is in the user's state directory."""
+    settings, mistakes = config.load({})
+
+    assert mistakes == []
+    assert settings == config.Settings()
+    assert settings.ledger is not None
+    assert settings.ledger.name == "ledger.db"
+
+
+def test_every_variable_is_read():
+    """Each variable ends up in its setting."""
+    settings, mistakes = config.load(
+        {
+            "OTEL_AICOST_ENABLED": "false",
+            "OTEL_AICOST_DISABLED": "openai, anthropic",
+            "OTEL_AICOST_LEDGER": "/var/lib/aicost/ledger.db",
+            "OTEL_AICOST_RETENTION_DAYS": "30",
+            "OTEL_AICOST_JSONL": "/tmp/calls.jsonl",
+            "OTEL_AICOST_PRICES": "/etc/aicost/prices.yaml",
+            "OTEL_AICOST_PROVIDER_HOSTS": "Proxy.Corp=openai,localhost:8080=openai",
+            "OTEL_AICOST_STREAM_USAGE": "inject",
+            "OTEL_AICOST_TAGS": "team=search, env=prod",
+            "OTEL_AICOST_BAGGAGE_KEYS": "user,tenant",
+            "OTEL_AICOST_METRIC_TAGS": "team",
+        }
+    )
+
+    assert mistakes == []
+    assert settings == config.Settings(
+        enabled=False,
+        disabled_sdks=frozenset({"openai", "anthropic"}),
+        ledger=Path("/var/lib/aicost/ledger.db"),
+        retention_days=30,
+        jsonl=Path("/tmp/calls.jsonl"),
+        prices=Path("/etc/aicost/prices.yaml"),
+        provider_hosts={"proxy.corp": "openai", "localhost:8080": "openai"},
+        stream_usage="inject",
+        tags={"team": "search", "env": "prod"},
+        baggage_keys=("user", "tenant"),
+        metric_tags=("team",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("off", None), ("none", None), ("sqlite:///data/l.db", "data/l.db"), ("~/l.db", "~/l.db")],
+)
+def test_the_ledger_is_a_file_a_url_or_off(text, path):
+    """The ledger variable takes a file, an sqlite URL or off."""
+    settings, mistakes = config.load({"OTEL_AICOST_LEDGER": text})
+
+    assert mistakes == []
+    assert settings.ledger == (None if path is None else Path(path).expanduser().absolute())
+
+
+def test_all_mistakes_are_reported_at_once_and_the_defaults_stand_in():
+    """Each mistake names the variable, what it holds and what it could hold; the rest of the settings count."""
+    settings, mistakes = config.load(
+        {
+            "OTEL_AICOST_ENABLED": "perhaps",
+            "OTEL_AICOST_RETENTION_DAYS": "-1",
+            "OTEL_AICOST_LEDGER": "mysql://x",
+            "OTEL_AICOST_PROVIDER_HOSTS": "proxy.corp",
+            "OTEL_AICOST_STREAM_USAGE": "yes",
+            "OTEL_AICOST_LEGDER": "off",
+            "OTEL_AICOST_TAGS": "team=search",
+        }
+    )
+
+    assert settings == config.Settings(tags={"team": "search"})
+    assert len(mistakes) == 6
+    for name, expected in {
+        "OTEL_AICOST_ENABLED='perhaps'": "true or false",
+        "OTEL_AICOST_RETENTION_DAYS='-1'": "days",
+        "OTEL_AICOST_LEDGER='mysql://x'": "sqlite:///",
+        "OTEL_AICOST_PROVIDER_HOSTS='proxy.corp'": "key=value",
+        "OTEL_AICOST_STREAM_USAGE='yes'": "estimate or inject",
+        "OTEL_AICOST_LEGDER": "no such variable",
+    }.items():
+        assert any(mistake.startswith(name) and expected in mistake for mistake in mistakes), name
