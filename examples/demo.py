@@ -82,9 +82,7 @@ def demo(directory: Path) -> None:
     for dimension in ("model", "feature", "user"):
         show(environ, "report", "--by", dimension)
     say("And how does one of these prices come about?")
-    newest = json.loads(
-        aicost(environ, "calls", "--model", "claude-sonnet-4-6", "--limit", "1", "--format", "json")
-    )
+    newest = json.loads(aicost(environ, "calls", "--model", "claude-sonnet-4-6", "--limit", "1", "--format", "json"))
     show(environ, "prices", "explain", newest["calls"][0]["id"])
     say("In your own code one line tells who pays: with otel_aicost.tags(feature='pitch', user='alice'): ...")
     say(f"All this took {time.monotonic() - began:.0f} seconds and no money.")

@@ -50,9 +50,7 @@ def search() -> None:
     answer = claude.messages.create(
         model="claude-haiku-4-5", max_tokens=500, messages=ask(f"Who repairs the bottles? {NOTES}")
     )
-    stream = gpt.chat.completions.create(
-        model="gpt-4.1-mini", messages=ask("Suggest related searches."), stream=True
-    )
+    stream = gpt.chat.completions.create(model="gpt-4.1-mini", messages=ask("Suggest related searches."), stream=True)
     related = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
     print(f"search: {len(vectors.data)} vectors, {len(answer.content[0].text)} + {len(related)} characters")
 

@@ -313,7 +313,7 @@ def _plain(client: Any, method: str, asked: dict[str, Any]) -> Any:
 
 def _raw(client: Any, method: str, asked: dict[str, Any]) -> Any:
     response = variant(client, method, "with_raw_response")(**asked)
-    return answered(response, response.parse(), response.content, response.text)
+    return answered(response, response.parse(), response.http_response.content, response.http_response.text)
 
 
 def _raw_unparsed(client: Any, method: str, asked: dict[str, Any]) -> Any:

@@ -122,6 +122,43 @@ def test_many_that_start_at_once_make_one_ledger(ledger: Path, look: Callable[..
     assert look("SELECT count(*) FROM meta") == [(1,)]
 
 
+def while_locked(ledger: Path, journal: str, meanwhile: Callable[[sqlite3.Connection], None]) -> None:
+    """Open a store while another connection holds the write lock of an empty file, and let go of it soon."""
+    file.prepare(ledger)
+    opened: list[Store] = []
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as other:
+        other.execute(f"PRAGMA journal_mode = {journal}")
+        other.execute("BEGIN IMMEDIATE")
+        thread = threading.Thread(target=lambda: opened.append(Store(ledger)))
+        thread.start()
+        thread.join(0.3)
+        meanwhile(other)
+        other.execute("COMMIT")
+        thread.join()
+    assert len(opened) == 1
+    opened[0].insert([row(record())])
+    opened[0].close()
+
+
+def test_a_migration_waits_for_another(ledger: Path, look: Callable[..., list[tuple[int]]]) -> None:
+    """A process that starts while another one migrates waits for it, and then has nothing left to do."""
+
+    def migrate(other: sqlite3.Connection) -> None:
+        for statement in schema.MIGRATIONS[0]:
+            other.execute(statement)
+        other.execute("PRAGMA user_version = 1")
+
+    while_locked(ledger, "wal", migrate)
+    assert look("SELECT count(*) FROM meta") == [(1,)]
+    assert look("SELECT count(*) FROM calls") == [(1,)]
+
+
+def test_the_change_of_journal_waits_for_a_lock(ledger: Path, look: Callable[..., list[tuple[object]]]) -> None:
+    """A file that another process writes with a rollback journal gets its write-ahead log when that one is done."""
+    while_locked(ledger, "delete", lambda _: None)
+    assert look("PRAGMA journal_mode") == [("wal",)]
+
+
 def test_a_migration_that_fails_leaves_nothing(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a step of a migration fails, the file is as it was, and a later start completes it."""
     broken = ((*schema.MIGRATIONS[0], "CREATE TABLE calls (again)"),)

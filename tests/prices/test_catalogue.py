@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.metadata import version
 
 import pytest
 
@@ -22,7 +24,6 @@ from otel_aicost.model import (
     Cost,
     Unpriced,
 )
-from otel_aicost.prices import catalogue as module
 from otel_aicost.prices.base import Base
 from otel_aicost.prices.catalogue import CARDS, SLICES, Catalogue, KnownModel, load_supplement
 from otel_aicost.prices.rates import Price, Query
@@ -406,9 +407,6 @@ def test_the_version_names_every_layer(tmp_path):
     """The version is enough to reproduce a past cost."""
     path = tmp_path / "prices.yaml"
     path.write_text("schema: 1\n")
-    import hashlib  # noqa: PLC0415
-    from importlib.metadata import version  # noqa: PLC0415
-
     digest = hashlib.sha256(b"schema: 1\n").hexdigest()[:8]
     expected = f"genai-prices {version('genai-prices')} + supplement {load_supplement().checked} + user {digest}"
     assert Catalogue.load(path).version == expected
@@ -524,4 +522,3 @@ def test_the_supplement_agrees_with_the_base_where_it_defers(shipped, base):
         for period in entry.periods:
             if period.defer:
                 assert base.find(entry.provider, entry.model.text, {}, period.start_ns)[0] is not None
-    assert module.STANDARD.keys() == {"service_tier", "processing", "speed", "inference_geo"}

@@ -189,9 +189,9 @@ def test_the_overview_has_spenders_only_where_tags_are(asked):
 
 
 def test_large_sums_stay_exact(asked):
-    """A billion dollars and one nano-dollar are added without rounding."""
-    query = asked(record(cost=cost("1000000000")), record(cost=cost("0.000000001")))
-    assert query.totals(ALL).cost_nano == 10**18 + 1
+    """Thousands of dollars and one nano-dollar are added without rounding."""
+    query = asked(*(record(cost=cost("99999.999999999")) for _ in range(200)), record(cost=cost("0.000000001")))
+    assert query.totals(ALL).cost_nano == 200 * 99_999_999_999_999 + 1
 
 
 def test_calls_are_newest_first(query):

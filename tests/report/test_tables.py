@@ -84,7 +84,10 @@ def test_all_unpriced(shown):
     """A total that nobody knows is called unknown."""
     text = shown([record(cost=None, unpriced=Unpriced("unknown_model", "?"))])
     assert "unknown: no call has a price" in text
-    assert "$" not in text
+    bars = text.index("The last 7 days")
+    assert "$" not in text[:bars]
+    today = next(line for line in text.splitlines() if line.startswith("2026-09-21"))
+    assert today.split() == ["2026-09-21", "-", "1"]
 
 
 def test_bars(shown):
@@ -103,8 +106,9 @@ def test_bars(shown):
 
 def test_the_rest(shown):
     """What --top leaves out stands in a row of its own, above the total."""
-    lines = shown(sample(), ("user",), top=1).splitlines()
-    assert [line.split("  ")[0] for line in lines[3:8] if line] == ["u2", "(the rest)", lines[5], "total"]
+    lines = [line.split() for line in shown(sample(), ("user",), top=1).splitlines()]
+    assert [line[:3] for line in lines[4:6]] == [["u2", "1", "$1.50000"], ["(the", "rest)", "9"]]
+    assert lines[7][:3] == ["total", "10", "$1.88375"]
 
 
 def test_a_pipe_is_not_cut(shown):
@@ -113,14 +117,18 @@ def test_a_pipe_is_not_cut(shown):
     assert f"{long} " in shown([record(response_model=long)])
 
 
-def test_a_narrow_terminal_loses_nothing(shown, monkeypatch):
-    """On a narrow terminal long names are folded, and every part of them is there."""
-    monkeypatch.setenv("COLUMNS", "60")
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_terminal_is_kept_to(shown, monkeypatch, width):
+    """On a narrow terminal lesser columns are left out and names folded; the name, calls and cost stay whole."""
+    monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setenv("NO_COLOR", "1")
-    text = shown([record(response_model="gpt-4o-" + "x" * 40)], ("model",), _Terminal())
-    assert text.count("x") == 40
+    text = shown([record(response_model="gpt-4o-" + "y" * 60)], ("model",), _Terminal())
+    lines = text.splitlines()
+    assert text.count("y") >= 60
     assert "…" not in text
-    assert max(map(len, text.splitlines()[2:8])) <= 60
+    assert max(map(len, lines)) <= width
+    assert {"model", "calls", "cost"} <= set(lines[2].split())
+    assert ("cached" in lines[2]) is (width == 120)
 
 
 @pytest.mark.parametrize(("stream", "coloured"), [(_Terminal(), True), (io.StringIO(), False)])

@@ -84,9 +84,7 @@ async def test_the_stream_helpers_build_the_same_message(
     provider: FakeProvider, claude: anthropic.Anthropic, async_claude: anthropic.AsyncAnthropic
 ) -> None:
     """Text and tool use come out whole, sync and async, and so does the thinking where it is not streamed."""
-    reply = Reply(
-        thinking="let me see", text="It is warm", tool_calls=(ToolCall("weather", {"city": "Nouméa"}),)
-    )
+    reply = Reply(thinking="let me see", text="It is warm", tool_calls=(ToolCall("weather", {"city": "Nouméa"}),))
     provider.always(reply)
     with claude.messages.stream(**ASKED) as stream:
         final = stream.get_final_message()
@@ -147,9 +145,7 @@ def test_parse_gets_an_object_that_fits(claude: anthropic.Anthropic) -> None:
 
 
 def bedrock(kind: Any, provider: FakeProvider) -> Any:
-    return kind(
-        base_url=provider.url, aws_access_key="x", aws_secret_key="x", aws_region="us-east-1", max_retries=0
-    )
+    return kind(base_url=provider.url, aws_access_key="x", aws_secret_key="x", aws_region="us-east-1", max_retries=0)
 
 
 BEDROCK: Any = {**ASKED, "model": "us.anthropic.claude-haiku-4-5-20251001-v1:0"}
@@ -189,9 +185,7 @@ async def test_bedrock_is_read_asynchronously_with_its_metrics(provider: FakePro
 
 
 def vertex(kind: Any, provider: FakeProvider) -> Any:
-    return kind(
-        base_url=provider.vertex_url, region="us-east5", project_id="p", access_token="x", max_retries=0
-    )
+    return kind(base_url=provider.vertex_url, region="us-east5", project_id="p", access_token="x", max_retries=0)
 
 
 VERTEX: Any = {**ASKED, "model": "claude-haiku-4-5@20251001"}

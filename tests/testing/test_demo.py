@@ -68,14 +68,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_the_ledger_holds_exactly_what_the_calls_cost(ran: tuple[Path, str], dimension: str) -> None:
     """By model, by feature and by user, to the nano-dollar."""
     aicost = [str(Path(sys.executable).with_name("aicost")), "report", "--ledger", str(ran[0])]
-    told = subprocess.run(
-        [*aicost, "--by", dimension, "--format", "json"], capture_output=True, text=True, check=True
-    )
+    told = subprocess.run([*aicost, "--by", dimension, "--format", "json"], capture_output=True, text=True, check=True)
     document = json.loads(told.stdout)
     found = {group[dimension]: Decimal(group["cost_usd"]) for group in document["groups"]}
     assert found == EXPECTED[dimension]
     assert Decimal(document["total"]["cost_usd"]) == TOTAL
-    assert (document["total"]["calls"], document["total"]["estimated_calls"]) == (12, 1)
+    assert (document["total"]["calls"], document["trust"]["estimated"]) == (12, 1)
 
 
 @pytest.mark.parametrize("dimension", EXPECTED)

@@ -138,9 +138,7 @@ def test_a_stream_can_break_off(provider: FakeProvider, client: openai.OpenAI, c
     assert len(arrived) == chunks
 
 
-async def test_an_async_stream_can_break_off(
-    provider: FakeProvider, async_claude: anthropic.AsyncAnthropic
-) -> None:
+async def test_an_async_stream_can_break_off(provider: FakeProvider, async_claude: anthropic.AsyncAnthropic) -> None:
     """The same for messages, asynchronously."""
     provider.next(Reply(drop_after=2))
     events = aiter(await async_claude.messages.create(**CLAUDE, stream=True))
@@ -174,9 +172,7 @@ def test_an_openai_stream_can_fail_in_the_middle(provider: FakeProvider, client:
         next(stream)
 
 
-def test_an_anthropic_stream_can_fail_in_the_middle(
-    provider: FakeProvider, claude: anthropic.Anthropic
-) -> None:
+def test_an_anthropic_stream_can_fail_in_the_middle(provider: FakeProvider, claude: anthropic.Anthropic) -> None:
     """`event: error` after the first usage."""
     provider.next(Reply(error_after=1))
     stream = iter(claude.messages.create(**CLAUDE, stream=True))

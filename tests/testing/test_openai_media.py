@@ -82,9 +82,7 @@ def test_whisper_is_billed_by_the_second(client: openai.OpenAI) -> None:
     """A thousand bytes are one second."""
     answer: Any = client.audio.transcriptions.create(model="whisper-1", file=SOUND)
     assert answer.to_dict()["usage"] == {"type": "duration", "seconds": 6}
-    verbose: Any = client.audio.transcriptions.create(
-        model="whisper-1", file=SOUND, response_format="verbose_json"
-    )
+    verbose: Any = client.audio.transcriptions.create(model="whisper-1", file=SOUND, response_format="verbose_json")
     assert float(verbose.duration) == 6.0
 
 

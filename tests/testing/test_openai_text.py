@@ -78,21 +78,15 @@ def test_a_scripted_usage_arrives_in_every_detail(provider: FakeProvider, client
     }
 
 
-def test_the_cost_a_provider_states_stands_beside_its_usage(
-    provider: FakeProvider, client: openai.OpenAI
-) -> None:
+def test_the_cost_a_provider_states_stands_beside_its_usage(provider: FakeProvider, client: openai.OpenAI) -> None:
     """`usage_extra` adds OpenRouter's and xAI's own cost."""
     provider.next(Reply(usage_extra={"cost": 0.00123, "cost_in_usd_ticks": 12_300_000}))
     usage: Any = client.chat.completions.create(**ASKED).usage
     assert (usage.cost, usage.cost_in_usd_ticks) == (0.00123, 12_300_000)
 
 
-@pytest.mark.parametrize(
-    "rubbish", [None, "lots", True, {"prompt_tokens": -5}, {"prompt_tokens": 10**30}, []]
-)
-def test_any_rubbish_can_be_sent_as_usage(
-    provider: FakeProvider, client: openai.OpenAI, rubbish: object
-) -> None:
+@pytest.mark.parametrize("rubbish", [None, "lots", True, {"prompt_tokens": -5}, {"prompt_tokens": 10**30}, []])
+def test_any_rubbish_can_be_sent_as_usage(provider: FakeProvider, client: openai.OpenAI, rubbish: object) -> None:
     """A usage that is not a Usage goes over the wire as it is."""
     provider.next(Reply(usage=rubbish))
     assert client.post("/chat/completions", cast_to=object, body=ASKED)["usage"] == rubbish  # type: ignore[index]
@@ -114,23 +108,17 @@ def test_a_stream_without_include_usage_has_none(client: openai.OpenAI) -> None:
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
-def test_a_stream_with_include_usage_ends_in_an_extra_chunk(
-    provider: FakeProvider, client: openai.OpenAI
-) -> None:
+def test_a_stream_with_include_usage_ends_in_an_extra_chunk(provider: FakeProvider, client: openai.OpenAI) -> None:
     """The last chunk has the usage and no choices, every other one `usage: null`."""
     provider.next(Reply(usage=Usage(input_tokens=7, output_tokens=5)))
-    chunks = list(
-        client.chat.completions.create(**ASKED, stream=True, stream_options={"include_usage": True})
-    )
+    chunks = list(client.chat.completions.create(**ASKED, stream=True, stream_options={"include_usage": True}))
     assert [chunk.choices for chunk in chunks[-1:]] == [[]]
     assert chunks[-1].usage
     assert chunks[-1].usage.total_tokens == 12
     assert {chunk.to_dict()["usage"] for chunk in chunks[:-1]} == {None}
 
 
-def test_asking_for_the_usage_does_not_change_the_stream(
-    provider: FakeProvider, client: openai.OpenAI
-) -> None:
+def test_asking_for_the_usage_does_not_change_the_stream(provider: FakeProvider, client: openai.OpenAI) -> None:
     """Ids and text are the same with and without `stream_options`."""
     bare = list(client.chat.completions.create(**ASKED, stream=True))
     provider.reset()
@@ -150,9 +138,7 @@ async def test_the_async_client_reads_both(async_client: openai.AsyncOpenAI) -> 
 def test_several_choices_are_counted_each(client: openai.OpenAI, *, stream: bool) -> None:
     """With n=3 there are three choices, and three times the output."""
     if stream:
-        chunks = client.chat.completions.create(
-            **ASKED, n=3, stream=True, stream_options={"include_usage": True}
-        )
+        chunks = client.chat.completions.create(**ASKED, n=3, stream=True, stream_options={"include_usage": True})
         seen = list(chunks)
         indexes = {choice.index for chunk in seen for choice in chunk.choices}
         usage = seen[-1].usage
@@ -164,9 +150,7 @@ def test_several_choices_are_counted_each(client: openai.OpenAI, *, stream: bool
     assert usage.completion_tokens == 3 * 14
 
 
-def test_a_scripted_tool_call_arrives_whole_and_in_pieces(
-    provider: FakeProvider, client: openai.OpenAI
-) -> None:
+def test_a_scripted_tool_call_arrives_whole_and_in_pieces(provider: FakeProvider, client: openai.OpenAI) -> None:
     """The pieces of the streamed arguments add up to the arguments of the whole answer."""
     reply = Reply(tool_calls=(ToolCall("weather", {"city": "New Caledonia", "days": 3}),))
     provider.next(reply, reply)
@@ -185,9 +169,7 @@ def test_a_tool_that_is_insisted_on_is_called(client: openai.OpenAI) -> None:
     """`tool_choice="required"` gets a call with arguments that fit the schema."""
     answer = client.chat.completions.create(**ASKED, tools=[WEATHER], tool_choice="required")
     calls: Any = answer.choices[0].message.tool_calls
-    assert [(call.function.name, call.function.arguments) for call in calls] == [
-        ("weather", '{"city": "text"}')
-    ]
+    assert [(call.function.name, call.function.arguments) for call in calls] == [("weather", '{"city": "text"}')]
 
 
 def test_parse_gets_an_object_that_fits(client: openai.OpenAI) -> None:
@@ -249,9 +231,7 @@ def test_completions_are_read_whole_and_streamed(client: openai.OpenAI) -> None:
     """The older endpoint has text in its choices and the same usage."""
     whole = client.completions.create(model="gpt-3.5-turbo-instruct", prompt="one two three")
     options: Any = {"stream": True, "stream_options": {"include_usage": True}}
-    chunks = list(
-        client.completions.create(model="gpt-3.5-turbo-instruct", prompt="one two three", **options)
-    )
+    chunks = list(client.completions.create(model="gpt-3.5-turbo-instruct", prompt="one two three", **options))
     assert "".join(chunk.choices[0].text for chunk in chunks if chunk.choices) == whole.choices[0].text
     assert chunks[-1].usage == whole.usage
     assert whole.usage
@@ -344,9 +324,7 @@ def test_a_background_response_states_its_usage_when_fetched(client: openai.Open
 @needs_responses
 def test_counting_the_tokens_of_a_response_is_answered(client: openai.OpenAI) -> None:
     """`/responses/input_tokens` counts the words of the input."""
-    assert client.post(
-        "/responses/input_tokens", cast_to=object, body={"model": "gpt-4o", "input": "a b c"}
-    ) == {
+    assert client.post("/responses/input_tokens", cast_to=object, body={"model": "gpt-4o", "input": "a b c"}) == {
         "object": "response.input_tokens",
         "input_tokens": 3,
     }

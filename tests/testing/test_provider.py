@@ -125,9 +125,7 @@ def test_the_environment_leads_the_sdks_here(provider: FakeProvider, monkeypatch
         assert client.chat.completions.create(**ASKED).usage
 
 
-async def test_fifty_calls_at_once_are_answered(
-    provider: FakeProvider, async_client: openai.AsyncOpenAI
-) -> None:
+async def test_fifty_calls_at_once_are_answered(provider: FakeProvider, async_client: openai.AsyncOpenAI) -> None:
     """Each gets the answer to its own request."""
     provider.always(lambda request: Reply(text=f"{request.payload['messages'][0]['content']} indeed"))
 

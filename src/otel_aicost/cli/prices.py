@@ -57,9 +57,7 @@ Examples:
 )
 @click.argument("text", default="")
 @click.option("--provider", metavar="NAME", help="Only models of this provider, for example openai.")
-@click.option(
-    "--source", type=click.Choice(["user", "supplement", "genai-prices"]), help="Only from this price list."
-)
+@click.option("--source", type=click.Choice(["user", "supplement", "genai-prices"]), help="Only from this price list.")
 @prices_option
 @json_option
 def list_models(
@@ -69,9 +67,7 @@ def list_models(
     known = [
         model
         for model in _catalogue(prices_file).known()
-        if text.lower() in model.model.lower()
-        and provider in (None, model.provider)
-        and source in (None, model.source)
+        if text.lower() in model.model.lower() and provider in (None, model.provider) and source in (None, model.source)
     ]
     if as_json:
         write_json([_known_document(model) for model in known])
@@ -90,15 +86,9 @@ Examples:
 Exit code 1 if no provider has a price for it."""
 )
 @click.argument("model")
-@click.option(
-    "--at", "day", metavar="DATE", help="On this day, or at this time (UTC): 2024-06-01. Default: now."
-)
-@click.option(
-    "--provider", metavar="NAME", help="Only what this provider takes, for example azure.ai.openai."
-)
-@click.option(
-    "--when", "whens", multiple=True, metavar="KEY=VALUE", help="Under this condition; may be repeated."
-)
+@click.option("--at", "day", metavar="DATE", help="On this day, or at this time (UTC): 2024-06-01. Default: now.")
+@click.option("--provider", metavar="NAME", help="Only what this provider takes, for example azure.ai.openai.")
+@click.option("--when", "whens", multiple=True, metavar="KEY=VALUE", help="Under this condition; may be repeated.")
 @prices_option
 @json_option
 def show(model: str, provider: str | None, prices_file: Path | None, *, as_json: bool, **asked: Any) -> None:  # noqa: ANN401 - day and whens
@@ -176,8 +166,7 @@ def check(file: Path | None, *, as_json: bool) -> None:
                 "file": None if path is None else str(path),
                 "mistakes": mistakes,
                 "doubts": [
-                    {"file": name, "line": doubt.line, "key": doubt.key, "text": doubt.text}
-                    for name, doubt in doubts
+                    {"file": name, "line": doubt.line, "key": doubt.key, "text": doubt.text} for name, doubt in doubts
                 ],
             }
         )
@@ -270,10 +259,10 @@ def _explained(
     yield heading(f"Priced again with {again['catalogue']}")
     cost = again["cost_usd"]
     if cost is None:
-        yield f"no cost: {again['unpriced']}: {again['unpriced_detail']}"
+        yield _line(f"no cost: {again['unpriced']}: {again['unpriced_detail']}")
     else:
         same = " (as recorded)" if cost == call["cost_usd"] else ""
-        yield f"${cost}{same} by {again['price_id']} of {again['source']}"
+        yield _line(f"${cost}{same} by {again['price_id']} of {again['source']}")
 
 
 def _reasons(call: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -308,18 +297,18 @@ def _known_document(known: KnownModel) -> dict[str, str | None]:
 
 
 def _known_tables(known: Sequence[KnownModel]) -> Iterator[RenderableType]:
-    from otel_aicost.report.screen import Column, table  # noqa: PLC0415
+    from otel_aicost.report.screen import Column, Grid  # noqa: PLC0415
 
     if known:
-        yield table(
+        yield Grid(
             [
                 Column("provider", [model.provider for model in known], right=False),
-                Column("model", [model.model for model in known], right=False, keep=False),
+                Column("model", [model.model for model in known], right=False, fold=True),
                 Column("source", [model.source for model in known], right=False),
                 Column("checked", [model.checked or "" for model in known], right=False),
             ]
         )
-    yield f"{len(known):,} prices"
+    yield _line(f"{len(known):,} prices")
 
 
 def _price_document(provider: str, price: Price) -> dict[str, Any]:
@@ -351,7 +340,7 @@ def _rate_document(rate: Rate) -> dict[str, Any]:
 
 
 def _price_tables(found: Mapping[str, Price]) -> Iterator[RenderableType]:
-    from otel_aicost.report.screen import Column, heading, table  # noqa: PLC0415
+    from otel_aicost.report.screen import Column, Grid, heading  # noqa: PLC0415
 
     for number, (provider, price) in enumerate(found.items()):
         if number:
@@ -359,18 +348,18 @@ def _price_tables(found: Mapping[str, Price]) -> Iterator[RenderableType]:
         yield heading(f"{provider}: {price.id}")
         since = f", valid from {price.date}" if price.date else ""
         checked = f", checked {price.checked}" if price.checked else ""
-        yield f"{price.source}{since}{checked}: {price.url or 'no source named'}"
+        yield _line(f"{price.source}{since}{checked}: {price.url or 'no source named'}")
         for change in price.changes:
-            yield f"adjusted: {change}"
+            yield _line(f"adjusted: {change}")
         rates = (*price.rates, *price.conditional)
         if price.free:
             yield "free"
         elif rates:
-            yield table(
+            yield Grid(
                 [
                     Column("meter", [rate.meter for rate in rates], right=False),
                     Column("price", [f"${plain(rate.price)} per {rate.per:,}" for rate in rates]),
-                    Column("conditions", [_told(rate) for rate in rates], right=False, keep=False),
+                    Column("conditions", [_told(rate) for rate in rates], right=False, fold=True),
                 ]
             )
         else:
@@ -386,6 +375,15 @@ def _told(rate: Rate) -> str:
     words += [f"rounded to the nearest {rate.round}"] if rate.round else []
     words += [f"{rate.minimum} at the least"] if rate.minimum else []
     return ", ".join(words)
+
+
+def _line(text: str) -> RenderableType:
+    """Return a line of text as it stands: brackets of a pattern are no markup."""
+    from rich.text import Text  # noqa: PLC0415
+
+    from otel_aicost.report.screen import harmless  # noqa: PLC0415
+
+    return Text(harmless(text))
 
 
 def plain(amount: Decimal) -> str:

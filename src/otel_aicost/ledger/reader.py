@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import MetaData, NullPool, Table, create_engine, event
+from sqlalchemy import Column, MetaData, NullPool, Table, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, NoSuchTableError
 
 from otel_aicost.errors import LedgerError
@@ -65,13 +65,19 @@ def open_ledger(path: Path) -> Ledger:
         with closing(connect()) as raw:
             version = schema.check(raw, path)
         _check_readable(path, version)
-        engine, tables = _engine(connect), MetaData()
+        engine = _engine(connect)
         try:
-            calls, rollups = (Table(name, tables, autoload_with=engine) for name in ("calls", "rollups"))
+            calls, rollups = _reflected(engine, "calls"), _reflected(engine, "rollups")
         except NoSuchTableError as error:
             msg = f"{path} is a database but no ledger: it has no table {error}"
             raise LedgerError(msg) from None
         return Ledger(engine, path, version, calls, rollups)
+
+
+def _reflected(engine: Engine, name: str) -> Table:
+    """The table with its columns only; SQLAlchemy would warn of an index over expressions."""
+    columns = inspect(engine).get_columns(name)
+    return Table(name, MetaData(), *(Column(column["name"], column["type"]) for column in columns))
 
 
 def _check_readable(path: Path, version: int) -> None:

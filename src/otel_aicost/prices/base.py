@@ -98,9 +98,7 @@ class Base:
         if owner is not None:
             yield from (info.id for info in owner.models)
 
-    def find(
-        self, provider: str, model: str, conditions: Conditions, at_ns: int
-    ) -> tuple[Price | None, Validity]:
+    def find(self, provider: str, model: str, conditions: Conditions, at_ns: int) -> tuple[Price | None, Validity]:
         """Return the price of a model at a time, or `None`, and how long this answer holds."""
         owner = self._provider(provider)
         if owner is None:
@@ -174,9 +172,7 @@ def _dated(info: ModelInfo) -> list[ConditionalPrice]:
 def _start_of(info: ModelInfo, standard: ModelPrice, variants: list[PriceVariant]) -> str | None:
     """Return the day from which a price is valid: the latest start among what it was made from."""
     used = [c.constraint for c in _dated(info) if c.prices is standard] + [v.constraint for v in variants]
-    starts = [
-        start for constraint in used if isinstance(start := getattr(constraint, "start_date", None), date)
-    ]
+    starts = [start for constraint in used if isinstance(start := getattr(constraint, "start_date", None), date)]
     return max(starts).isoformat() if starts else None
 
 

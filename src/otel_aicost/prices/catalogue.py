@@ -237,9 +237,7 @@ class Catalogue:
         later = [entry.periods[0].date for entry in entries if entry.periods[0].start_ns > query.at_ns]
         if later:
             return Unpriced(UNPRICED_DATE, f"the prices of {named} begin on {min(later)}")
-        return Unpriced(
-            UNPRICED_MODEL, f"no price list knows {named}; give it a price in a file named by {ENV_PRICES}"
-        )
+        return Unpriced(UNPRICED_MODEL, f"no price list knows {named}; give it a price in a file named by {ENV_PRICES}")
 
 
 _UNUSABLE = (

@@ -143,7 +143,7 @@ def _compare(entry: Entry, period: Period, ours: Rate, theirs: Rate) -> Iterator
     ratio = EXACT.divide(mine, other)
     if not EXACT.divide(1, FAR_OFF) <= ratio <= FAR_OFF:
         text = (
-            f"{ours.meter}: {ours.price} per {ours.per} is {_times(ratio)} the catalogue's "
+            f"{ours.meter}: {ours.price} per {ours.per} is {_share(ratio)} the catalogue's "
             f"{theirs.price} per {theirs.per}: is `per` right?"
         )
         yield Doubt(period.line, f"{entry.label} from {period.date}", text)
@@ -153,5 +153,5 @@ def _unit_price(rate: Rate) -> Decimal:
     return EXACT.divide(rate.price, rate.per)
 
 
-def _times(ratio: Decimal) -> str:
-    return f"{ratio:.4g} times"
+def _share(ratio: Decimal) -> str:
+    return f"{ratio:,.1f} times" if ratio > 1 else f"one part in {EXACT.divide(1, ratio):,.1f} of"

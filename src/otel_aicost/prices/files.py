@@ -182,9 +182,7 @@ class PriceFile:
             if entry.provider in (ANY, provider) and entry.model.matches(model):
                 yield entry
 
-    def find(
-        self, provider: str, model: str, conditions: Conditions, at_ns: int
-    ) -> tuple[Price | None, Validity]:
+    def find(self, provider: str, model: str, conditions: Conditions, at_ns: int) -> tuple[Price | None, Validity]:
         """Return the price of a model at a time, or `None`, and how long this answer holds."""
         valid = ALWAYS
         for entry in self.candidates(provider, model):

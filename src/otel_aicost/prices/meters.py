@@ -75,9 +75,7 @@ DIMENSIONS: Mapping[str, Dimensions] = MappingProxyType(
         "output_images": _dimensions("images"),
         "input_pixels": _dimensions("pixels", direction="input"),
         "document_pages": _dimensions("document_pages", direction="input"),
-        "input_annotated_document_pages": _dimensions(
-            "document_pages", direction="input", page_type="annotated"
-        ),
+        "input_annotated_document_pages": _dimensions("document_pages", direction="input", page_type="annotated"),
         "rerank_searches": _dimensions("rerank"),
         "web_searches": _dimensions("tool_calls", tool_type="web_search"),
         "social_searches": _dimensions("tool_calls", tool_type="social_search"),

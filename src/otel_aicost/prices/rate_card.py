@@ -232,9 +232,7 @@ class RateCard:
         if meter in self._unmatched:
             detail = f"{meter} of {name} is priced only for {self._unmatched[meter]}"
             return Unpriced(UNPRICED_CONDITION, detail)
-        return Unpriced(
-            UNPRICED_METER, f"{name} has no price for {meter}; `aicost prices show` lists what it has"
-        )
+        return Unpriced(UNPRICED_METER, f"{name} has no price for {meter}; `aicost prices show` lists what it has")
 
     def _contradiction(self, meter: str, values: Mapping[str, Quantity]) -> Unpriced:
         inner = {m: q for m, q in values.items() if m != meter and lies_within(m, meter)}

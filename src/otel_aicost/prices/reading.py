@@ -79,9 +79,7 @@ class _Reader:
         self.value(fields, "", "schema", _schema)
         self.value(fields, "", "currency", _currency)
         entries = [self.entry(node, f"models[{i}]") for i, node in self.items(fields, "", "models")]
-        adjustments = [
-            self.adjustment(node, f"adjustments[{i}]") for i, node in self.items(fields, "", "adjustments")
-        ]
+        adjustments = [self.adjustment(node, f"adjustments[{i}]") for i, node in self.items(fields, "", "adjustments")]
         return (
             tuple(entry for entry in entries if entry is not None),
             tuple(adjustment for adjustment in adjustments if adjustment is not None),
@@ -183,9 +181,7 @@ class _Reader:
             line=_line(node),
         )
 
-    def fields(
-        self, node: yaml.Node, at: str, needed: tuple[str, ...], known: tuple[str, ...]
-    ) -> dict[str, yaml.Node]:
+    def fields(self, node: yaml.Node, at: str, needed: tuple[str, ...], known: tuple[str, ...]) -> dict[str, yaml.Node]:
         """Return the nodes of a mapping by key; unknown, repeated and missing keys are mistakes."""
         if not isinstance(node, yaml.MappingNode):
             self.say(_line(node), at or "file", f"must be a mapping with {', '.join(needed)}")
@@ -216,9 +212,7 @@ class _Reader:
         else:
             self.say(_line(node), f"{at}.{key}" if at else key, "must be a list")
 
-    def value(
-        self, fields: Mapping[str, yaml.Node], at: str, key: str, read: Callable[[yaml.Node], T]
-    ) -> T | None:
+    def value(self, fields: Mapping[str, yaml.Node], at: str, key: str, read: Callable[[yaml.Node], T]) -> T | None:
         """Return what `read` makes of a key's node; `None` where it is absent or wrong."""
         node = fields.get(key)
         if node is None:
@@ -256,9 +250,7 @@ def _line(node: yaml.Node) -> int:
 
 
 def _midnight(day: str) -> int:
-    return (
-        int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp()) * NS_PER_SECOND
-    )
+    return int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp()) * NS_PER_SECOND
 
 
 def _scalar(node: yaml.Node, kinds: tuple[str, ...], expected: str) -> str:

@@ -6,33 +6,30 @@ from typing import TYPE_CHECKING, Any
 
 from otel_aicost.report import money
 from otel_aicost.report.documents import call_document
-from otel_aicost.report.screen import Column, facts, heading, table
+from otel_aicost.report.screen import Column, Grid, facts, heading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
-    from rich.table import Table as RichTable
 
 
-def calls_table(rows: Sequence[Mapping[str, Any]]) -> RichTable:
+def calls_table(rows: Sequence[Mapping[str, Any]]) -> Grid:
     """One line a call; where a cost is not known, why."""
     calls = [call_document(row) for row in rows]
-    return table(
+    return Grid(
         [
-            Column("time (UTC)", [_time(call["started"]) for call in calls], right=False),
-            Column("provider", [call["provider"] for call in calls], right=False, keep=False),
-            Column("model", [call["model"] or "(none)" for call in calls], right=False, keep=False),
-            Column("operation", [call["operation"] for call in calls], right=False, keep=False),
-            Column("in", [f"{call['input_tokens']:,}" for call in calls]),
-            Column("out", [f"{call['output_tokens']:,}" for call in calls]),
-            Column("cost", _costs(calls)),
-            Column("took", [seconds(call["duration_ns"]) for call in calls]),
-            Column(
-                "status", [call["error_type"] or call["status"] for call in calls], right=False, keep=False
-            ),
-            Column("tags", [_pairs(call["tags"]) for call in calls], right=False, keep=False),
-            Column("id", [call["id"] for call in calls], right=False),
+            Column("time (UTC)", [_time(call["started"]) for call in calls], right=False, fold=True),
+            Column("provider", [call["provider"] for call in calls], right=False, fold=True, spare=1),
+            Column("model", [call["model"] or "(none)" for call in calls], right=False, fold=True),
+            Column("operation", [call["operation"] for call in calls], right=False, fold=True, spare=6),
+            Column("in", [f"{call['input_tokens']:,}" for call in calls], spare=3),
+            Column("out", [f"{call['output_tokens']:,}" for call in calls], spare=2),
+            Column("cost", _costs(calls), fold=True),
+            Column("took", [seconds(call["duration_ns"]) for call in calls], spare=5),
+            Column("status", [call["error_type"] or call["status"] for call in calls], right=False, fold=True),
+            Column("tags", [_pairs(call["tags"]) for call in calls], right=False, fold=True, spare=4),
+            Column("id", [call["id"] for call in calls], right=False, fold=True),
         ]
     )
 
@@ -47,7 +44,7 @@ def call_tables(row: Mapping[str, Any]) -> Iterator[RenderableType]:
         parts = call["parts"]
         yield ""
         yield heading("The bill")
-        yield table(
+        yield Grid(
             [
                 Column("meter", [part["meter"] for part in parts], "total", right=False),
                 Column("quantity", [f"{part['quantity']}" for part in parts]),

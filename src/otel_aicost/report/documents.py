@@ -201,10 +201,7 @@ def _heading(where: Filter) -> dict[str, Any]:
 
 
 def _groups(table: Table) -> list[dict[str, Any]]:
-    return [
-        {**dict(zip(table.by, group.keys, strict=True)), **sums_document(group.sums)}
-        for group in table.groups
-    ]
+    return [{**dict(zip(table.by, group.keys, strict=True)), **sums_document(group.sums)} for group in table.groups]
 
 
 def _instant(nanoseconds: int) -> str:

@@ -51,9 +51,7 @@ def column(amounts: Sequence[int | None], significant: int = SIGNIFICANT) -> lis
     """
     known = [Decimal(amount) * NANO for amount in amounts if amount]
     decimals = _decimals(known, significant) if known else CENTS
-    return [
-        NONE if amount is None else f"${_rounded(Decimal(amount) * NANO, decimals):,f}" for amount in amounts
-    ]
+    return [NONE if amount is None else f"${_rounded(Decimal(amount) * NANO, decimals):,f}" for amount in amounts]
 
 
 def _decimals(amounts: Sequence[Decimal], significant: int) -> int:

@@ -89,8 +89,6 @@ def _table(query: Query, where: Filter, by: tuple[str, ...], total: Sums, top: i
 def _last_days(query: Query, where: Filter, today: date) -> tuple[Group, ...]:
     last = min(where.until or today, today)
     first = max(last - timedelta(days=BARS - 1), where.since or date.min)
-    found = {
-        group.keys[0]: group for group in query.groups(replace(where, since=first, until=last), ("day",))
-    }
+    found = {group.keys[0]: group for group in query.groups(replace(where, since=first, until=last), ("day",))}
     days = ((first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1))
     return tuple(found.get(day, Group((day,), Sums())) for day in days)

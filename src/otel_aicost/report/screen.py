@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,10 +17,14 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
 
 UNCUT = 10_000
 """Columns of a pipe: more than any table needs."""
+FOLDED = 14
+"""The least width of a column that may fold."""
+GAP = 3
+"""Characters between two columns."""
 PLAIN = str.maketrans({"█": "#", "─": "-", "≈": "~", "…": "."})
 """What stands in for drawing characters where the encoding has none."""
 
@@ -32,8 +37,53 @@ class Column:
     cells: Sequence[str]
     total: str = ""
     right: bool = True
-    keep: bool = True
-    """Never folded, however narrow the terminal."""
+    fold: bool = False
+    """May go on in the next line on a narrow terminal."""
+    spare: int = 0
+    """On a terminal too narrow for all, columns with the highest number are left out first; 0 is never left out."""
+
+    @property
+    def least(self) -> int:
+        """The characters it needs."""
+        natural = max(map(cell_len, (self.heading, self.total, *self.cells)))
+        return min(natural, FOLDED) if self.fold else natural
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of columns, with their totals under a line if `totals`; as many of them as there is room for."""
+
+    columns: Sequence[Column]
+    totals: bool = False
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._table(self.fitting(options.max_width))
+
+    def fitting(self, width: int) -> list[Column]:
+        """The columns that have room in `width` characters."""
+        columns = list(self.columns)
+        while sum(column.least for column in columns) + GAP * (len(columns) - 1) > width:
+            first = max(columns, key=lambda column: column.spare)
+            if not first.spare:
+                break
+            columns.remove(first)
+        return columns
+
+    def _table(self, columns: Sequence[Column]) -> Table:
+        made = Table(box=box.SIMPLE, show_edge=False, show_footer=self.totals, pad_edge=False)
+        made.header_style = made.footer_style = "bold"
+        for column in columns:
+            made.add_column(
+                Text(column.heading),
+                footer=Text(column.total),
+                justify="right" if column.right else "left",
+                no_wrap=not column.fold,
+                overflow="fold",
+                min_width=column.least,
+            )
+        for cells in zip(*(column.cells for column in columns), strict=True):
+            made.add_row(*(Text(harmless(cell)) for cell in cells))
+        return made
 
 
 def render(parts: Iterable[RenderableType], stream: TextIO) -> str:
@@ -54,29 +104,6 @@ def render(parts: Iterable[RenderableType], stream: TextIO) -> str:
     return encodable(text, stream.encoding or "utf-8")
 
 
-def table(columns: Sequence[Column], *, totals: bool = False) -> Table:
-    """A table of `columns`; with `totals`, their totals under a line."""
-    made = Table(
-        box=box.SIMPLE,
-        show_edge=False,
-        show_footer=totals,
-        pad_edge=False,
-        header_style="bold",
-        footer_style="bold",
-    )
-    for column in columns:
-        made.add_column(
-            Text(column.heading),
-            footer=Text(column.total),
-            justify="right" if column.right else "left",
-            no_wrap=column.keep,
-            overflow="fold",
-        )
-    for cells in zip(*(column.cells for column in columns), strict=True):
-        made.add_row(*(Text(harmless(cell)) for cell in cells))
-    return made
-
-
 def facts(pairs: Iterable[tuple[str, str]]) -> Table:
     """Names and values under one another."""
     made = Table(box=None, show_header=False, pad_edge=False)
@@ -94,9 +121,7 @@ def heading(text: str) -> Text:
 
 def harmless(text: str) -> str:
     """Without control characters: a model name or a tag must not be able to steer the terminal."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def encodable(text: str, encoding: str) -> str:

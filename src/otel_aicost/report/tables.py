@@ -8,13 +8,12 @@ from rich.text import Text
 
 from otel_aicost.report import money
 from otel_aicost.report.overview import BARS
-from otel_aicost.report.screen import Column, facts, harmless, heading, table
+from otel_aicost.report.screen import Column, Grid, facts, harmless, heading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import RenderableType
-    from rich.table import Table as RichTable
 
     from otel_aicost.ledger.questions import Filter, Group, Sums
     from otel_aicost.report.overview import Overview, Table, Trust
@@ -72,33 +71,34 @@ def narrowed(where: Filter) -> str:
     return f", {', '.join(said)}" if said else ""
 
 
-def groups_table(report: Table) -> RichTable:
+def groups_table(report: Table) -> Grid:
     """Grouped sums with a total row, and a row for what lies beyond `--top`."""
     rows = [([key or "(none)" for key in group.keys], group.sums) for group in report.groups]
     if report.rest is not None:
         rows.append((["(the rest)", *[""] * (len(report.by) - 1)], report.rest))
-    sums = [each for _, each in rows]
     columns = [
-        Column(name, [names[place] for names, _ in rows], "" if place else "total", right=False, keep=False)
+        Column(name, [names[place] for names, _ in rows], "" if place else "total", right=False, fold=True)
         for place, name in enumerate(report.by)
     ]
-    costs = money.column([money.cost_nano(each) for each in (*sums, report.total)])
-    averages = _means((*sums, report.total))
-    columns += [
-        _counts("calls", [each.calls for each in sums], report.total.calls),
-        Column("cost", costs[:-1], costs[-1]),
-        Column("share", [_share(each.cost_nano, report.total.cost_nano) for each in sums]),
-        Column("average", averages[:-1], averages[-1]),
-        _counts("tokens in", [each.input_tokens for each in sums], report.total.input_tokens),
-        _counts("cached", [each.cache_read_tokens for each in sums], report.total.cache_read_tokens),
-        _counts("tokens out", [each.output_tokens for each in sums], report.total.output_tokens),
-    ]
+    return Grid([*columns, *_sum_columns([each for _, each in rows], report.total)], totals=True)
+
+
+def _sum_columns(sums: Sequence[Sums], total: Sums) -> Iterator[Column]:
+    costs = money.column([money.cost_nano(each) for each in (*sums, total)])
+    means = _means((*sums, total))
+    shares = [_share(each.cost_nano, total.cost_nano) for each in sums]
+    yield _counts("calls", sums, total, lambda each: each.calls)
+    yield Column("cost", costs[:-1], costs[-1])
+    yield Column("share", shares, spare=4)
+    yield Column("average", means[:-1], means[-1], spare=3)
+    yield _counts("tokens in", sums, total, lambda each: each.input_tokens, spare=1)
+    yield _counts("cached", sums, total, lambda each: each.cache_read_tokens, spare=5)
+    yield _counts("tokens out", sums, total, lambda each: each.output_tokens, spare=2)
     # Columns of zeros only would push those that say something off a narrow terminal.
-    if report.total.errors:
-        columns.append(_counts("errors", [each.errors for each in sums], report.total.errors))
-    if report.total.unpriced:
-        columns.append(_counts("unpriced", [each.unpriced for each in sums], report.total.unpriced))
-    return table(columns, totals=True)
+    if total.errors:
+        yield _counts("errors", sums, total, lambda each: each.errors)
+    if total.unpriced:
+        yield _counts("unpriced", sums, total, lambda each: each.unpriced)
 
 
 def trust_lines(trust: Trust) -> Iterator[str]:
@@ -149,10 +149,10 @@ def _means(sums: Sequence[Sums]) -> list[str]:
     return money.column([money.average_nano(each) for each in sums], money.SIGNIFICANT_MEAN)
 
 
-def _bars(days: Sequence[Group]) -> RichTable:
+def _bars(days: Sequence[Group]) -> Grid:
     most = max((group.sums.cost_nano for group in days), default=0)
     lengths = [_length(group.sums.cost_nano, most) for group in days]
-    return table(
+    return Grid(
         [
             Column("day", [group.keys[0] or "" for group in days], right=False),
             Column("", ["█" * length for length in lengths], right=False),
@@ -167,8 +167,8 @@ def _length(amount: int, most: int) -> int:
     return max(amount * LONGEST // most, 1) if amount else 0
 
 
-def _counts(name: str, numbers: Sequence[int], total: int) -> Column:
-    return Column(name, [f"{number:,}" for number in numbers], f"{total:,}")
+def _counts(name: str, sums: Sequence[Sums], total: Sums, number: Callable[[Sums], int], spare: int = 0) -> Column:
+    return Column(name, [f"{number(each):,}" for each in sums], f"{number(total):,}", spare=spare)
 
 
 def _share(part: int, whole: int) -> str:

@@ -122,6 +122,4 @@ def _verbatim(exchange: Exchange) -> Answer | None:
     reply = exchange.reply
     if reply.body is None and reply.json is None:
         return None
-    return Answer(
-        [reply.body if reply.body is not None else exchange.encode(reply.json)], status=reply.status
-    )
+    return Answer([reply.body if reply.body is not None else exchange.encode(reply.json)], status=reply.status)

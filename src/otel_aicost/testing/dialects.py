@@ -128,9 +128,7 @@ def anthropic_start(stated: object) -> object:
     """What `message_start` says of a usage: everything, and a placeholder for the output."""
     if not isinstance(stated, Mapping) or "output_tokens" not in stated:
         return stated
-    start = {
-        key: value for key, value in stated.items() if key not in {"output_tokens_details", "server_tool_use"}
-    }
+    start = {key: value for key, value in stated.items() if key not in {"output_tokens_details", "server_tool_use"}}
     return {**start, "output_tokens": 1}
 
 

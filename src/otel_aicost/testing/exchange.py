@@ -89,9 +89,7 @@ class Exchange:
         """The scripted usage, or one token for each word of the prompt and of the answer."""
         if isinstance(self.reply.usage, Usage):
             return self.reply.usage
-        said = " ".join(
-            [self.reply.thinking or "", self.text, *(arguments(call) for call in self.tool_calls)]
-        )
+        said = " ".join([self.reply.thinking or "", self.text, *(arguments(call) for call in self.tool_calls)])
         thought = len((self.reply.thinking or "").split())
         choices = int(self.payload.get("n") or 1)
         return Usage(
@@ -146,13 +144,9 @@ def _insists(choice: object) -> bool:
 def _tool(payload: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Name and argument schema of the tool that is asked for, else of the first one."""
     choice = payload.get("tool_choice")
-    wanted = (
-        choice.get("name") or (choice.get("function") or {}).get("name") if isinstance(choice, dict) else None
-    )
+    wanted = choice.get("name") or (choice.get("function") or {}).get("name") if isinstance(choice, dict) else None
     for tool in payload.get("tools") or []:
         described = tool.get("function", tool)
         if wanted in {None, described.get("name")}:
-            return described.get("name") or "", described.get("parameters") or described.get(
-                "input_schema"
-            ) or {}
+            return described.get("name") or "", described.get("parameters") or described.get("input_schema") or {}
     return "", {}

@@ -38,9 +38,7 @@ def speech(exchange: Exchange) -> Answer:
     events: list[dict[str, Any]] = [
         {"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()} for piece in cut
     ]
-    return _streamed(
-        exchange, [*events, {"type": "speech.audio.done", "usage": exchange.usage(dialects.speech)}]
-    )
+    return _streamed(exchange, [*events, {"type": "speech.audio.done", "usage": exchange.usage(dialects.speech)}])
 
 
 def transcriptions(exchange: Exchange) -> Answer:
@@ -79,9 +77,7 @@ def _subtitled(kind: str, text: str) -> str:
 def _usage(exchange: Exchange) -> object:
     """Whisper is billed by the second, the other models by the token."""
     if exchange.model.startswith("whisper") or exchange.counted.input_audio_seconds is not None:
-        return exchange.usage(
-            lambda usage: dialects.duration(replace(usage, input_audio_seconds=_seconds(exchange)))
-        )
+        return exchange.usage(lambda usage: dialects.duration(replace(usage, input_audio_seconds=_seconds(exchange))))
     return exchange.usage(lambda usage: dialects.transcription(_heard(exchange, usage)))
 
 

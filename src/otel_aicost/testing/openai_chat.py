@@ -118,9 +118,7 @@ def _deltas(exchange: Exchange) -> Iterator[tuple[dict[str, Any], str | None]]:
     yield {}, _finish_reason(exchange)
 
 
-def _with_usage(
-    exchange: Exchange, head: dict[str, Any], events: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _with_usage(exchange: Exchange, head: dict[str, Any], events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """If the request asks for it: `usage: null` on each event, and the usage in an extra one at the end."""
     if not (exchange.payload.get("stream_options") or {}).get("include_usage"):
         return events

@@ -95,7 +95,6 @@ def _png(exchange: Exchange, number: int) -> str:
         (b"IEND", b""),
     )
     framed = [
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
     ]
     return base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(framed)).decode()

@@ -103,8 +103,7 @@ def streamed(exchange: Exchange, finished: dict[str, Any]) -> Answer:
         events += _item_events(index, item)
     events.append({"type": f"response.{finished['status']}", "response": exchange.finish(finished)})
     chunks = [
-        exchange.event({**event, "sequence_number": number}, event["type"])
-        for number, event in enumerate(events)
+        exchange.event({**event, "sequence_number": number}, event["type"]) for number, event in enumerate(events)
     ]
     return Answer(chunks, SSE, streamed=True, failure=responses_event(exchange))
 

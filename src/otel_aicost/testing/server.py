@@ -47,9 +47,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._connections: dict[socket.socket, threading.Thread] = {}
-        self._thread = threading.Thread(
-            target=self.serve_forever, args=(0.05,), name="fake-provider", daemon=True
-        )
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="fake-provider", daemon=True)
 
     @property
     def port(self) -> int:
@@ -75,9 +73,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Give the connection a thread that `close` can find."""
-        thread = threading.Thread(
-            target=self.process_request_thread, args=(request, client_address), daemon=True
-        )
+        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         with self._lock:
             self._connections[request] = thread
         thread.start()
