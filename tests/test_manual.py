@@ -197,3 +197,17 @@ async def test_baggage_of_allowed_keys_becomes_tags():
 
     assert dict(plain.tags) == {"user": "from-baggage", "tenant": "t1"}
     assert dict(own.tags) == {"user": "mine", "tenant": "t1"}
+
+
+def test_a_disabled_process_prices_and_writes_nowhere(monkeypatch, tmp_path):
+    """With OTEL_AICOST_ENABLED=false a recorded call is priced for the caller, and no ledger comes to be."""
+    monkeypatch.setenv("OTEL_AICOST_ENABLED", "false")
+    monkeypatch.setenv("OTEL_AICOST_LEDGER", str(tmp_path / "ledger.db"))
+    try:
+        record = otel_aicost.record("openai", "gpt-4o", {"input_tokens": 1000, "output_tokens": 0})
+        otel_aicost.flush()
+    finally:
+        instrumentor.stop()
+
+    assert record.cost.total == Decimal("0.0025")
+    assert not (tmp_path / "ledger.db").exists()

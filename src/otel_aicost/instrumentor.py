@@ -68,9 +68,10 @@ class AICostInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it comes wi
 
 
 def start(settings: Settings) -> Pipeline:
-    """Make the pipeline of this process."""
+    """Make the pipeline of this process; one that is disabled prices what it is asked, and writes nowhere."""
     global _pipeline  # noqa: PLW0603 - one a process
-    _pipeline = Pipeline(settings, lambda: load_prices(settings), SpanObserver(), _observers(settings))
+    spans = SpanObserver() if settings.enabled else None
+    _pipeline = Pipeline(settings, lambda: load_prices(settings), spans, _observers(settings))
     settle_with(_pipeline.settle)
     atexit.register(stop)
     return _pipeline
@@ -78,7 +79,7 @@ def start(settings: Settings) -> Pipeline:
 
 def stop() -> None:
     """Close the pipeline of this process, if there is one; waits at most `EXIT_SECONDS`."""
-    global _pipeline  # noqa: PLW0603 - as above
+    global _pipeline
     pipeline, _pipeline = _pipeline, None
     atexit.unregister(stop)
     if pipeline is not None:
@@ -98,6 +99,8 @@ def load_prices(settings: Settings) -> Catalogue:
 
 
 def _observers(settings: Settings) -> list[Observer]:
+    if not settings.enabled:
+        return []
     observers: list[Observer] = [MetricsObserver(settings.metric_tags)]
     if settings.ledger is not None:
         from otel_aicost.observers.ledger import LedgerObserver  # noqa: PLC0415

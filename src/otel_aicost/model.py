@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,8 +77,7 @@ aside; `none`, nothing was to be counted (an error, a free endpoint)."""
 PriceSource: TypeAlias = Literal["provider", "user", "supplement", "genai-prices"]
 
 
-@dataclass(frozen=True, slots=True)
-class CostPart:
+class CostPart(NamedTuple):
     """One line of a bill: `quantity` of `meter` at `price` dollars per `per`."""
 
     meter: str

@@ -114,6 +114,15 @@ def test_damage_is_found(closed: Path, ledger: Path, look: Look) -> None:
     assert moved >= 10
 
 
+def test_a_table_whose_text_is_no_text_is_damage(closed: Path, ledger: Path, look: Look) -> None:
+    """A byte of the schema that is no UTF-8, which SQLite's own message then holds, is met like any damage."""
+    shutil.copytree(closed, ledger.parent)
+    content = ledger.read_bytes()
+    assert content.count(b"cache_write_tokens") > 1
+    ledger.write_bytes(content.replace(b"CHECK (cost_nano >= 0)", b"CHE\xacK (cost_nano >= 0)"))
+    assert record_ten(ledger, look)
+
+
 def test_a_file_that_is_not_the_damaged_one_stays(ledger: Path) -> None:
     """Whoever comes late with an old finding of damage does not move the new ledger."""
     Store(ledger).close()

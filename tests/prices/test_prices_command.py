@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
+from tests.records import record
 
 from otel_aicost.cli.prices import plain, prices
 from otel_aicost.errors import LedgerError, PriceFileError
 from otel_aicost.ledger.writer import Writer
 from otel_aicost.model import Cost, CostPart, Unpriced
-from tests.records import record
 
 GOOD = """schema: 1
 models:

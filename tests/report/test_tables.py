@@ -164,6 +164,21 @@ def test_an_encoding_without_drawing_characters(shown):
     assert "#" * 30 in text
 
 
+@pytest.mark.parametrize("width", [68, 80, 110, 200])
+def test_calls_on_a_terminal(tmp_path, monkeypatch, width):
+    """In the list of calls no identifier is ever cut, however narrow the terminal."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "1")
+    each = record(tags={})
+    ledger = open_ledger(write(tmp_path / "ledger.db", each))
+    with ledger.read() as connection:
+        rows = Query(ledger, connection).calls(Filter(), 1)
+    lines = screen.render([calls_table(rows)], _Terminal()).splitlines()
+    assert max(map(len, lines)) <= width
+    start = lines[0].rindex("id")
+    assert "".join(line[start:].strip() for line in lines[2:]) == each.id
+
+
 def test_calls_tell_why_there_is_no_cost(tmp_path):
     """In the list of calls an unpriced one shows its reason, a failed one its error, an estimate its sign."""
     ledger = open_ledger(write(tmp_path / "ledger.db", *sample()))

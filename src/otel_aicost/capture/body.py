@@ -8,6 +8,7 @@ they are removed again at the end, so a response that was read pickles and copie
 from __future__ import annotations
 
 import json
+import re
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -27,6 +28,9 @@ MAX_HELD = 32 * 1024 * 1024
 """Bytes of one JSON body or one stream event that are kept to be parsed; a longer one is let go unread."""
 HELD_TEXT = 64 * 1024
 """Bytes of stream kept for an estimate before they are counted and let go."""
+OPENING = 2
+"""Events at the beginning of a stream that are kept, to know the model if no usage comes; Azure's first names none."""
+_EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _SHADOWED = ("iter_bytes", "aiter_bytes", "close", "aclose")
 
 
@@ -72,16 +76,16 @@ class JsonReader:
 
 
 class SseReader:
-    """Server-sent events: only lines that hold a usage are parsed, the others are looked at in passing."""
+    """Server-sent events: only lines that hold a usage or the end are parsed, the others are looked at in passing."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.complete = False
         self.error: str | None = None
         self._endpoint = endpoint
-        self._marks, self._ends = endpoint.marks, endpoint.ends
+        self._signals = (*endpoint.marks, *endpoint.ends)
         self._body: dict[str, Any] = {}
         self._understood = False
-        self._first: bytes | None = None
+        self._opening: list[bytes] = []
         self._rest: list[bytes] = []
         self._rest_size = 0
         self._held: list[bytes] = []
@@ -100,18 +104,7 @@ class SseReader:
             self._rest_size = 0
         if cut != len(chunk):
             self._hold_back(chunk[cut:])
-        if self._first is None:
-            self._first = lines
-        for mark in self._marks:
-            if mark in lines:
-                self._parse(lines)
-                break
-        if not self.complete:
-            for end in self._ends:
-                if end in lines:
-                    self.complete = True
-                    break
-        self._keep(lines)
+        self._take(lines)
 
     def _hold_back(self, part: bytes) -> None:
         self._rest.append(part)
@@ -120,12 +113,35 @@ class SseReader:
             self._rest.clear()
             self._rest_size = 0
 
-    def _keep(self, lines: bytes) -> None:
-        """Hold the text for an estimate; it is counted only if the stream ends without a usage, or grows long."""
-        self._held.append(lines)
-        self._held_size += len(lines)
-        if self._held_size > HELD_TEXT:
+    def _take(self, lines: bytes) -> None:
+        if len(self._opening) < OPENING:
+            self._opening.extend(line for line in lines.split(b"\n") if line.startswith(b"data:"))
+        for signal in self._signals:
+            if signal in lines:
+                for line in lines.split(b"\n"):
+                    if line.startswith(b"data:"):
+                        self._look_into(line[5:])
+                break
+        if self._held_size + len(lines) > HELD_TEXT:
             self._count_held()
+        self._held.append(lines)  # counted only if the stream ends without a usage, or grows long
+        self._held_size += len(lines)
+
+    def _look_into(self, data: bytes) -> None:
+        """Take the usage out of an event, and see whether it is the last: by its type, a text may say anything."""
+        holds_usage = _holds_value(data, self._endpoint.marks)
+        ends = [end for end in self._endpoint.ends if end in data]
+        if not (holds_usage or ends):
+            return
+        event = parse_json(data)
+        if event is None:
+            self.complete = self.complete or data.strip() in ends
+            return
+        if holds_usage:
+            merge(self._body, self._endpoint.fragment(event))
+            self._understood = True
+        kind = b'"%b"' % str(event.get("type")).encode()
+        self.complete = self.complete or any(kind.endswith(end) for end in ends)
 
     def _count_held(self) -> None:
         if self._endpoint.text:
@@ -133,28 +149,16 @@ class SseReader:
         self._held.clear()
         self._held_size = 0
 
-    def _parse(self, lines: bytes) -> None:
-        for line in lines.split(b"\n"):
-            if line.startswith(b"data:") and _holds_value(line, self._marks):
-                event = parse_json(line[5:])
-                if event is not None:
-                    merge(self._body, self._endpoint.fragment(event))
-                    self._understood = True
-
     def body(self, *, whole: bool) -> Json | None:  # noqa: ARG002 - a part of a stream is worth reading too
         if self._rest:  # the stream ended without a line end
             lines = b"".join(self._rest)
             self._rest.clear()
-            self._parse(lines)
-        if not self._understood and self._first is not None:
-            for event in _events(self._first):
-                merge(self._body, self._endpoint.fragment(event))
-                break
-        if not self.complete and self._held:
-            for event in _events(self._held[-1]):
-                error = event.get("error")
-                if isinstance(error, dict):
-                    self.error = str(error.get("type") or error.get("code") or "error")
+            self._take(lines)
+        if not self._understood:
+            for line in self._opening[:OPENING]:
+                merge(self._body, self._endpoint.fragment(parse_json(line[5:]) or {}))
+        if not self.complete:
+            self.error = _failure_in(b"".join(self._held))
         return self._body or None
 
     def seen_tokens(self) -> int:
@@ -213,11 +217,14 @@ def parse_json(data: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _events(lines: bytes) -> Iterator[dict[str, Any]]:
-    for line in lines.split(b"\n"):
-        event = parse_json(line[5:]) if line.startswith(b"data:") else None
-        if event is not None:
-            yield event
+def _failure_in(lines: bytes) -> str | None:
+    """The type of the error that the last event tells of."""
+    last = next((line for line in reversed(lines.split(b"\n")) if line.startswith(b"data:")), b"")
+    event = parse_json(last[5:]) or {}
+    error = event.get("error")
+    if isinstance(error, dict):
+        return str(error.get("type") or error.get("code") or "error")
+    return str(event.get("code") or "error") if event.get("type") == "error" else None
 
 
 def merge(into: dict[str, Any], fragment: Json) -> None:
@@ -245,21 +252,28 @@ def _holds_value(line: bytes, marks: tuple[bytes, ...]) -> bool:
 
 
 class HiddenEvents:
-    """Takes out of a stream the events that are there only because we asked for them."""
+    """Gives a stream back the way it would be if we had not asked for a usage; `undo` does it for one event."""
 
-    def __init__(self, is_extra: Callable[[bytes], bool]) -> None:
-        self._is_extra = is_extra
-        self._rest = b""
+    def __init__(self, undo: Callable[[bytes], bytes]) -> None:
+        self._undo = undo
+        self.held = b""
+        """The beginning of an event whose end is not there yet."""
 
     def without(self, chunk: bytes) -> bytes:
-        """The whole events up to here that the application would have got without us; maybe none."""
-        *events, self._rest = (self._rest + chunk).split(b"\n\n")
-        return b"".join(event + b"\n\n" for event in events if not self._is_extra(event))
+        """The whole events up to here; maybe none."""
+        data = self.held + chunk
+        events, start = [], 0
+        for end in _EVENT_END.finditer(data):
+            events.append(self._undo(data[start : end.end()]))
+            start = end.end()
+        self.held = data[start:]
+        return b"".join(events)
 
     def rest(self) -> bytes:
         """What follows the last whole event, at the end of the stream."""
-        rest, self._rest = self._rest, b""
-        return b"" if self._is_extra(rest) else rest
+        rest = self._undo(self.held)
+        self.held = b""
+        return rest
 
 
 class Observation:
@@ -281,20 +295,24 @@ class Observation:
         self._done = False
         self._finalizer: weakref.finalize[..., Any] | None = None
 
-    def feed(self, chunk: bytes) -> None:
-        """Look at a chunk on its way to the application."""
-        try:
-            if self._first is not None:
-                self._first()
-                self._first = None
-            reader = self.reader
-            if reader is not None and not self._done:
-                reader.feed(chunk)
-                if reader.complete:
-                    self.end("read", None)
-        except Exception as error:  # noqa: BLE001 - reading a response is one of the guarded places
-            self.reader = None
-            faults.report("capture.body", error)
+    def pass_on(self, chunk: bytes) -> bytes:
+        """Look at a chunk on its way to the application; returns what the application gets."""
+        if self._first is not None:
+            self._first()
+            self._first = None
+        reader = self.reader
+        if reader is not None and not self._done:
+            reader.feed(chunk)
+            if reader.complete:
+                self.end("read", None)
+        return chunk if self.hidden is None else self.hidden.without(chunk)
+
+    def give_up(self, chunk: bytes, error: Exception) -> bytes:
+        """Looking at `chunk` failed: from here on all goes by unseen, whatever was held back first."""
+        faults.report("capture.body", error)
+        self.reader = self._first = None
+        hidden, self.hidden = self.hidden, None
+        return chunk if hidden is None else hidden.held + chunk
 
     def end(self, how: End, error: BaseException | None) -> None:
         """The body ended; only the first time counts."""
@@ -303,10 +321,11 @@ class Observation:
         self._done = True
         if self._finalizer is not None:
             self._finalizer.detach()
-        try:
-            self._finished(how, error)
-        except Exception as failure:  # noqa: BLE001 - as above
-            faults.report("capture.body", failure)
+        self._finished(how, error)
+
+    def drop(self) -> None:
+        """The garbage collector has the response."""
+        _guarded_end(self, "dropped", None)
 
 
 def observe(response: Any, observation: Observation) -> None:  # noqa: ANN401 - httpx and httpx2 share no type
@@ -344,17 +363,35 @@ def observe(response: Any, observation: Observation) -> None:  # noqa: ANN401 - 
                 _end(observation, "closed", None, alive)
 
     response.__dict__.update(zip(_SHADOWED, (iter_bytes, aiter_bytes, close, aclose), strict=True))
-    observation._finalizer = weakref.finalize(response, observation.end, "dropped", None)  # noqa: SLF001
+    observation._finalizer = weakref.finalize(response, observation.drop)  # noqa: SLF001
 
 
 def _end(
     observation: Observation, how: End, error: BaseException | None, alive: weakref.ref[Any]
 ) -> None:
-    observation.end(how, error)
+    _guarded_end(observation, how, error)
     response = alive()
     if response is not None:
         for name in _SHADOWED:
             response.__dict__.pop(name, None)
+
+
+def _guarded_end(observation: Observation, how: End, error: BaseException | None) -> None:
+    try:
+        observation.end(how, error)
+    except Exception as failure:  # noqa: BLE001 - reading a response is one of the guarded places
+        faults.report("capture.body", failure)
+
+
+def _last(observation: Observation) -> bytes:
+    """What was held back and belongs to the application, at the end of a body."""
+    hidden = observation.hidden
+    if hidden is None:
+        return b""
+    try:
+        return hidden.rest()
+    except Exception as failure:  # noqa: BLE001 - as above
+        return observation.give_up(b"", failure)
 
 
 class _Chunks:
@@ -372,21 +409,26 @@ class _Chunks:
 
     def __next__(self) -> bytes:
         observation = self._observation
-        observation.reading = True  # httpx closes the response from inside the last read
-        try:
-            chunk = next(self._chunks)
-        except StopIteration:
-            _end(observation, "read", None, self._alive)
-            if observation.hidden is not None and (rest := observation.hidden.rest()):
-                return rest
-            raise
-        except BaseException as error:
-            _end(observation, "failed", error, self._alive)
-            raise
-        finally:
-            observation.reading = False
-        observation.feed(chunk)
-        return chunk if observation.hidden is None else observation.hidden.without(chunk)
+        while True:
+            observation.reading = True  # httpx closes the response from inside the last read
+            try:
+                chunk = next(self._chunks)
+            except StopIteration:
+                _end(observation, "read", None, self._alive)
+                if rest := _last(observation):
+                    return rest
+                raise
+            except BaseException as error:
+                _end(observation, "failed", error, self._alive)
+                raise
+            finally:
+                observation.reading = False
+            try:
+                passed = observation.pass_on(chunk)
+            except Exception as error:  # noqa: BLE001 - as above
+                passed = observation.give_up(chunk, error)
+            if passed or not chunk:
+                return passed
 
     def close(self) -> None:
         self._chunks.close()  # type: ignore[attr-defined]  # httpx gives a generator
@@ -409,21 +451,26 @@ class _AsyncChunks:
 
     async def __anext__(self) -> bytes:
         observation = self._observation
-        observation.reading = True
-        try:
-            chunk = await self._chunks.__anext__()
-        except StopAsyncIteration:
-            _end(observation, "read", None, self._alive)
-            if observation.hidden is not None and (rest := observation.hidden.rest()):
-                return rest
-            raise
-        except BaseException as error:
-            _end(observation, "failed", error, self._alive)
-            raise
-        finally:
-            observation.reading = False
-        observation.feed(chunk)
-        return chunk if observation.hidden is None else observation.hidden.without(chunk)
+        while True:
+            observation.reading = True
+            try:
+                chunk = await self._chunks.__anext__()
+            except StopAsyncIteration:
+                _end(observation, "read", None, self._alive)
+                if rest := _last(observation):
+                    return rest
+                raise
+            except BaseException as error:
+                _end(observation, "failed", error, self._alive)
+                raise
+            finally:
+                observation.reading = False
+            try:
+                passed = observation.pass_on(chunk)
+            except Exception as error:  # noqa: BLE001 - as above
+                passed = observation.give_up(chunk, error)
+            if passed or not chunk:
+                return passed
 
     async def aclose(self) -> None:
         await self._chunks.aclose()  # type: ignore[attr-defined]  # httpx gives an asynchronous generator

@@ -5,9 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from otel_aicost.capture.body import HiddenEvents, JsonReader, Observation, Reader, observe, parse_json, reader_for
-from otel_aicost.text_tokens import tokens_of_request
+from otel_aicost.capture.body import (
+    HiddenEvents,
+    JsonReader,
+    Observation,
+    Reader,
+    SseReader,
+    observe,
+    parse_json,
+    reader_for,
+)
 from otel_aicost.model import NO_USAGE, Outcome, Reading
+from otel_aicost.text_tokens import tokens_of_request
 
 if TYPE_CHECKING:
     from otel_aicost.capture import OpenCall
@@ -45,8 +54,8 @@ class Exchange:
             return
         self._reader = reader_for(kind, self._endpoint)
         observation = Observation(self._reader, self._ended, self._first_chunk)
-        if injected and self._endpoint.usage_request is not None:
-            observation.hidden = HiddenEvents(self._endpoint.usage_request.is_extra)
+        if injected and self._endpoint.usage_request is not None and isinstance(self._reader, SseReader):
+            observation.hidden = HiddenEvents(self._endpoint.usage_request.undo)
         observe(response, observation)
 
     def _first_chunk(self) -> None:
@@ -70,7 +79,7 @@ class Exchange:
         reading = Reading() if body is None else endpoint.read(self._provider.adapt(body))
         state, usage, estimated = self._usage(reading, how)
         return Outcome(
-            status=_status(reading, how),
+            status=self._status(reading, how),
             usage_state=state,
             usage=usage,
             estimated=estimated,
@@ -86,7 +95,8 @@ class Exchange:
         endpoint, known = self._endpoint, self._open.call.usage
         if reading.invalid is not None:
             return "invalid", NO_USAGE, False
-        if reading.usage is not None and (reading.final or how == "read"):
+        streamed = self._reader is not None and not isinstance(self._reader, JsonReader)
+        if reading.usage is not None and (reading.final or not streamed):
             return "reported", reading.usage, False
         if not endpoint.body:
             return "reported", known, False
@@ -107,13 +117,21 @@ class Exchange:
         reported = usage.get("output_tokens", 0)
         return "reported", {**usage, "output_tokens": max(reported, seen)}, True
 
+    def _status(self, reading: Reading, how: End) -> Status:
+        """A stream whose end never came is a part, even if the connection ended in good order."""
+        if reading.error is not None:
+            return "error"
+        reader = self._reader
+        cut = (
+            reader is not None
+            and bool(self._endpoint.ends)
+            and not isinstance(reader, JsonReader)
+            and not reader.complete
+            and not (reading.usage is not None and reading.final)
+        )
+        return "partial" if cut or how != "read" else "ok"
+
     def _error_type(self, reading: Reading, error: BaseException | None) -> str | None:
         if error is not None:
             return type(error).__qualname__
         return reading.error or (None if self._reader is None else self._reader.error)
-
-
-def _status(reading: Reading, how: End) -> Status:
-    if reading.error is not None:
-        return "error"
-    return "ok" if how == "read" else "partial"

@@ -8,12 +8,14 @@ anthropic 0.40.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from copy import copy
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import wrapt
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled, unwrap
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from otel_aicost import faults
 from otel_aicost.capture.exchange import Exchange
@@ -24,8 +26,12 @@ from otel_aicost.tags import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextvars import Token
 
     from otel_aicost.capture import OpenCall, Sink
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PACKAGES = ("openai", "anthropic")
 """Each has a module `_base_client` with the two client classes."""
@@ -55,7 +61,11 @@ class _Pending:
         self.injected = False
         self.responded = False
 
-    def respond(self, response: Any, resends: int) -> None:  # noqa: ANN401 - httpx or httpx2
+    def respond(self, processed: Mapping[str, Any]) -> None:
+        """A final HTTP response is here; `processed` is what `_process_response` gets."""
+        response, resends = processed["response"], processed.get("retries_taken", 0)
+        if not response.is_success:
+            return
         self.responded = True
         exchange = Exchange(self.opened, self.route.provider, self.route.endpoint, self.asked)
         exchange.respond(response, resends, injected=self.injected)
@@ -81,7 +91,7 @@ class StainlessCapture:
     def __init__(self, sink: Sink, packages: tuple[str, ...] = PACKAGES) -> None:
         self._sink: Sink | None = sink
         self._routes: dict[tuple[str, int | None, str], Route] = {}
-        self._wrapped: list[type] = []
+        self._wrapped: list[tuple[type, str, Any]] = []
         self.patched: dict[str, tuple[str, ...]] = {}
         """Package -> the functions that are wrapped."""
         self._packages = packages
@@ -92,11 +102,12 @@ class StainlessCapture:
             wrapt.register_post_import_hook(self._patch_module, f"{package}._base_client")
 
     def remove(self) -> None:
-        """Unwrap; functions that were bound before become plain calls."""
+        """Unwrap; what cannot be (bound before, or wrapped by others since) passes calls on as they are."""
         self._sink = None
-        for client in self._wrapped:
-            unwrap(client, "request")
-            unwrap(client, "_process_response")
+        for client, name, wrapper in self._wrapped:
+            original = wrapper.__wrapped__
+            if client.__dict__.get(name) is wrapper:
+                setattr(client, name, original)
         self._wrapped.clear()
         self.patched.clear()
 
@@ -104,94 +115,83 @@ class StainlessCapture:
         if self._sink is None:  # removed before the SDK was imported: hooks cannot be taken back
             return
         package = module.__name__.partition(".")[0]
-        try:
-            for name in _CLIENTS:
-                self._patch_client(module, name)
-        except Exception as error:  # noqa: BLE001 - an import must not fail because of us
-            faults.report(f"capture.{package}", error)
-        else:
-            self.patched[package] = tuple(f"{name}.request" for name in _CLIENTS)
+        done = tuple(f"{name}.request" for name in _CLIENTS if _attempt(self._patch_client, module, name))
+        if done:
+            self.patched[package] = done
 
-    def _patch_client(self, module: Any, name: str) -> None:  # noqa: ANN401
+    def _patch_client(self, module: Any, name: str) -> bool:  # noqa: ANN401
+        client = getattr(module, name)
         request = self._request_async if name.startswith("Async") else self._request
-        wrapt.wrap_function_wrapper(module, f"{name}.request", request)
-        wrapt.wrap_function_wrapper(module, f"{name}._process_response", self._process_response)
-        self._wrapped.append(getattr(module, name))
+        wrappers = {"request": request, "_process_response": self._process_response}
+        for method in wrappers:
+            getattr(client, method)  # all or none: the one is of no use without the other
+        for method, wrapper in wrappers.items():
+            wrapt.wrap_function_wrapper(module, f"{name}.{method}", wrapper)
+            self._wrapped.append((client, method, client.__dict__[method]))
+        return True
 
     def _request(self, wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        pending, args, kwargs = self._begin(client, args, kwargs)
-        if pending is None:
-            return wrapped(*args, **kwargs)
+        pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
         token = _pending.set(pending)
-        pending.opened.enter()
+        if pending is not None:
+            _attempt(pending.opened.enter)
         try:
             result = wrapped(*args, **kwargs)
         except BaseException as error:
-            pending.fail(error)
+            if pending is not None:
+                _attempt(pending.fail, error)
             raise
         finally:
-            pending.opened.leave()
-            _pending.reset(token)
-        pending.returned()
+            _leave(pending, token)
+        if pending is not None:
+            _attempt(pending.returned)
         return result
 
     async def _request_async(
         self, wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
-        pending, args, kwargs = self._begin(client, args, kwargs)
-        if pending is None:
-            return await wrapped(*args, **kwargs)
+        pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
         token = _pending.set(pending)
-        pending.opened.enter()
+        if pending is not None:
+            _attempt(pending.opened.enter)
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
-            pending.fail(error)
+            if pending is not None:
+                _attempt(pending.fail, error)
             raise
         finally:
-            pending.opened.leave()
-            _pending.reset(token)
-        pending.returned()
+            _leave(pending, token)
+        if pending is not None:
+            _attempt(pending.returned)
         return result
 
     def _process_response(self, wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
         pending = _pending.get()
         if pending is not None:
-            try:
-                response = kwargs["response"]
-                if response.is_success:
-                    pending.respond(response, kwargs.get("retries_taken", 0))
-            except Exception as error:  # noqa: BLE001 - reading a response is one of the guarded places
-                faults.report("capture.response", error)
+            _attempt(pending.respond, kwargs)
         return wrapped(*args, **kwargs)
 
-    def _begin(self, client: Any, args: Any, kwargs: Any) -> tuple[_Pending | None, Any, Any]:  # noqa: ANN401
+    def _begin(self, client: Any, args: Any, kwargs: Any) -> tuple[_Pending, Any, Any] | None:  # noqa: ANN401
         sink = self._sink
         if sink is None or not is_instrumentation_enabled():
-            return None, args, kwargs
-        try:
-            options = kwargs["options"] if "options" in kwargs else args[1]
-            if options.method.lower() != "post":  # a GET returns stored objects, with the usage of their making
-                return None, args, kwargs
-            return self._open(sink, client, options, kwargs), args, kwargs
-        except Exception as error:  # noqa: BLE001 - as above
-            faults.report("capture.request", error)
-            return None, args, kwargs
-
-    def _open(self, sink: Sink, client: Any, options: Any, kwargs: Any) -> _Pending:  # noqa: ANN401
+            return None
+        options = kwargs["options"] if "options" in kwargs else args[1]
+        if options.method.lower() != "post":  # a GET returns stored objects, with the usage of their making
+            return None
         body = options.json_data if isinstance(options.json_data, dict) else {}
         if options.extra_json:
             body = {**body, **options.extra_json}
         route = self._route(sink, client, options.url)
         sent = Sent(body, stream=bool(kwargs.get("stream") or body.get("stream")))
+        asked = _ask_for_usage(route, sent) if sink.settings.stream_usage == "inject" else None
+        if asked is not None:
+            changed = copy(options)  # the application may send its own again
+            changed.json_data = asked
+            args, kwargs = _replaced(args, kwargs, changed)
         pending = _Pending(sink.begin(_call(client, route, sent)), route, body)
-        ask = route.endpoint.usage_request
-        if sent.stream and ask is not None and sink.settings.stream_usage == "inject":
-            asked = ask.ask(body)
-            if asked is not None:
-                options.json_data = asked
-                pending.injected = True
-        return pending
+        pending.injected = asked is not None
+        return pending, args, kwargs
 
     def _route(self, sink: Sink, client: Any, url: str) -> Route:  # noqa: ANN401
         base = client.base_url
@@ -205,6 +205,19 @@ class StainlessCapture:
             route = Route(provider_of(host, port, sink.settings.provider_hosts), endpoint_of(url), host, port)
             self._routes[key] = route
         return route
+
+
+def _ask_for_usage(route: Route, sent: Sent) -> Mapping[str, Any] | None:
+    """The body that asks for the usage of a stream, where there is something to ask."""
+    ask = route.endpoint.usage_request
+    return ask.ask(sent.body) if ask is not None and sent.stream else None
+
+
+def _replaced(args: Any, kwargs: Any, options: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """The arguments of a request with other options."""
+    if "options" in kwargs:
+        return args, {**kwargs, "options": options}
+    return (args[0], options, *args[2:]), kwargs
 
 
 def _call(client: Any, route: Route, sent: Sent) -> Call:  # noqa: ANN401
@@ -230,6 +243,25 @@ def _call(client: Any, route: Route, sent: Sent) -> Call:  # noqa: ANN401
         # anthropic 2 makes spans of its own unless it is told not to; it alone has the property
         sdk_span=getattr(client, "_tracer", None) is not None,
     )
+
+
+def _attempt(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    """Take a step of ours beside a call of the application; whatever fails in it goes no further."""
+    try:
+        return step(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001 - reading a response is one of the guarded places
+        faults.report("capture.request", error)
+        return None
+
+
+def _leave(pending: _Pending | None, token: Token[_Pending | None]) -> None:
+    """End what began with a request. A coroutine may be closed in another context: there is nothing to end there."""
+    if _pending.get() is not pending:
+        return
+    if pending is not None:
+        _attempt(pending.opened.leave)
+    with suppress(ValueError):
+        _pending.reset(token)
 
 
 def _package(client: type[Any]) -> str:

@@ -29,6 +29,8 @@ JOURNAL_BYTES: Final = 16 * 1024 * 1024
 SIZES: Final = (1, 4, 16, 64, 256)
 BATCH: Final = SIZES[-1]
 
+# SQLite quotes what it cannot read; a message that is not UTF-8 reaches Python as the second of these.
+_FROM_SQLITE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -74,7 +76,7 @@ class Store:
             filled = [*some, *[some[-1]] * (size - len(some))]
             try:
                 self.connection.execute(_insert(size), list(chain.from_iterable(filled)))
-            except sqlite3.DatabaseError as error:
+            except _FROM_SQLITE as error:
                 self._explain(error)
 
     def fold(self, before_ns: int, limit: int) -> int:
@@ -94,7 +96,7 @@ class Store:
             finally:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
-        except sqlite3.DatabaseError as error:
+        except _FROM_SQLITE as error:
             self._explain(error)
         return folded
 
@@ -118,7 +120,7 @@ class Store:
             if version < schema.VERSION:
                 schema.migrate(self.connection, self.path)
             schema.verify(self.connection)
-        except sqlite3.DatabaseError as error:
+        except _FROM_SQLITE as error:
             if _code(error) == sqlite3.SQLITE_ERROR:  # our own statements are right: the tables are not
                 raise DamagedLedgerError(self.path, self.identity, error) from error
             self._explain(error)
@@ -144,17 +146,17 @@ class Store:
                 mode,
             )
 
-    def _explain(self, error: sqlite3.DatabaseError) -> NoReturn:
+    def _explain(self, error: Exception) -> NoReturn:
         """Raise what `error` means to the user; an error of the data (not of the file) is raised as it is."""
-        if type(error) not in {sqlite3.DatabaseError, sqlite3.OperationalError}:
+        if type(error) not in {sqlite3.DatabaseError, sqlite3.OperationalError, UnicodeDecodeError}:
             raise error
-        if _code(error) in _DAMAGE:
+        if _code(error) in _DAMAGE or isinstance(error, UnicodeDecodeError):
             raise DamagedLedgerError(self.path, self.identity, error) from error
         msg = f"{self.path} cannot be written: {error}"
         raise LedgerError(msg) from error
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Exception) -> int:
     """The primary result code, 0 if the error is not SQLite's."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 

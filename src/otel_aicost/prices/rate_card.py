@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
+from math import gcd
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,6 +40,7 @@ MOST_NANO = 10**18
 _DIGITS = Decimal("1e-12")
 """Quantities that are not whole are kept to a millionth of a millionth."""
 _NANO_PER_DOLLAR = 10**9
+_dollars = EXACT.multiply
 _TOTAL_AUDIO = "audio_seconds"
 _TOTAL_INPUT = "input_tokens"
 
@@ -150,14 +152,15 @@ class RateCard:
             if rate is not None:
                 left = _billed(rate, left)
                 price, top, bottom = _tier(rate, values.get(_TOTAL_INPUT, 0))  # noqa: PLW2901
-            nano = _times(left, top, bottom)
+            nano = left * top if bottom == 1 and left.__class__ is int else _times(left, top, bottom)
             total += nano
-            parts.append(CostPart(meter, left, price, per, EXACT.multiply(nano, NANO)))
+            parts.append(CostPart(meter, left, price, per, _dollars(nano, NANO)))
         if total > MOST_NANO:
             return Unpriced(UNPRICED_INVALID, f"more than a billion dollars at {self._stamp.price_id}")
-        dollars = EXACT.multiply(total, NANO)
         stamp = self._stamp
-        return Cost(dollars, tuple(parts), stamp.source, stamp.price_id, stamp.price_date, stamp.catalogue)
+        return Cost(
+            _dollars(total, NANO), tuple(parts), stamp.source, stamp.price_id, stamp.price_date, stamp.catalogue
+        )
 
     def _check(self, plan: _Plan, values: Mapping[str, Quantity], usage: Usage) -> Unpriced | None:
         if plan.problem is not None:
@@ -252,7 +255,9 @@ def _step(rate: Rate, before: Sequence[Rate], stated: frozenset[str]) -> _Step:
 def _ratio(price: Decimal, per: int) -> tuple[int, int]:
     """Return nano-dollars a unit, as an exact fraction."""
     top, bottom = price.as_integer_ratio()
-    return top * _NANO_PER_DOLLAR, bottom * per
+    top, bottom = top * _NANO_PER_DOLLAR, bottom * per
+    shared = gcd(top, bottom)
+    return top // shared, bottom // shared
 
 
 def _tier(rate: Rate, total_input: Quantity) -> tuple[Decimal, int, int]:

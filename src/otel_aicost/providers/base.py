@@ -52,12 +52,12 @@ def nothing(_: Sent) -> Description:
 
 @dataclass(frozen=True, slots=True)
 class UsageRequest:
-    """How to ask for the usage of a stream, and how to know the extra event that brings it."""
+    """How to ask for the usage of a stream, and how to hide from the application that we did."""
 
     ask: Callable[[Json], Json | None]
     """The request body with the question in it, or `None` when the application asks already."""
-    is_extra: Callable[[bytes], bool]
-    """Whether a raw event is there only because we asked."""
+    undo: Callable[[bytes], bytes]
+    """A raw event as it would be if nobody had asked; empty if it would not be there."""
 
 
 @dataclass(frozen=True, slots=True)

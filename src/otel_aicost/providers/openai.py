@@ -196,15 +196,21 @@ def ask_for_usage(body: Json) -> Json | None:
     return {**body, "stream_options": {**options, "include_usage": True}}
 
 
-def is_usage_event(event: bytes) -> bool:
-    """The event that `include_usage` adds has no choices."""
-    return b'"usage"' in event and _NO_CHOICES.search(event) is not None
+def undo_usage(event: bytes) -> bytes:
+    """Asking adds an event without choices that holds the usage, and `"usage":null` to each of the others."""
+    if b'"usage"' not in event:
+        return event
+    if _NO_CHOICES.search(event) and _USAGE.search(event):
+        return b""
+    return _NULL_USAGE.sub(b"", event)
 
 
 _NO_CHOICES = re.compile(rb'"choices":\s*\[\s*\]')
-_ASK = UsageRequest(ask_for_usage, is_usage_event)
+_USAGE = re.compile(rb'"usage":\s*\{')
+_NULL_USAGE = re.compile(rb',\s*"usage":\s*null|"usage":\s*null\s*,\s*')
+_ASK = UsageRequest(ask_for_usage, undo_usage)
 _TEXT = ("content", "reasoning_content", "reasoning", "refusal", "arguments", "text")
-_DONE = (b"data: [DONE]", b"data:[DONE]")
+_DONE = (b"[DONE]",)
 CHAT = Endpoint("chat", read, describe, ends=_DONE, text=_TEXT, usage_request=_ASK)
 RESPONSES = Endpoint(
     "chat",

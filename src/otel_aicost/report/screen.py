@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 UNCUT = 10_000
 """Columns of a pipe: more than any table needs."""
-FOLDED = 14
+FOLDED = 12
 """The least width of a column that may fold."""
 GAP = 3
 """Characters between two columns."""
+EDGES = 2
+"""Characters that rich sets aside for the edges of a table, also where it has none."""
 PLAIN = str.maketrans({"█": "#", "─": "-", "≈": "~", "…": "."})
 """What stands in for drawing characters where the encoding has none."""
 
@@ -57,19 +59,20 @@ class Grid:
     totals: bool = False
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self._table(self.fitting(options.max_width))
+        columns = self.fitting(options.max_width)
+        yield self._table(columns, fits=_width(columns) <= options.max_width)
 
     def fitting(self, width: int) -> list[Column]:
         """The columns that have room in `width` characters."""
         columns = list(self.columns)
-        while sum(column.least for column in columns) + GAP * (len(columns) - 1) > width:
+        while _width(columns) > width:
             first = max(columns, key=lambda column: column.spare)
             if not first.spare:
                 break
             columns.remove(first)
         return columns
 
-    def _table(self, columns: Sequence[Column]) -> Table:
+    def _table(self, columns: Sequence[Column], *, fits: bool) -> Table:
         made = Table(box=box.SIMPLE, show_edge=False, show_footer=self.totals, pad_edge=False)
         made.header_style = made.footer_style = "bold"
         for column in columns:
@@ -79,11 +82,15 @@ class Grid:
                 justify="right" if column.right else "left",
                 no_wrap=not column.fold,
                 overflow="fold",
-                min_width=column.least,
+                min_width=column.least if fits else None,
             )
         for cells in zip(*(column.cells for column in columns), strict=True):
             made.add_row(*(Text(harmless(cell)) for cell in cells))
         return made
+
+
+def _width(columns: Sequence[Column]) -> int:
+    return sum(column.least for column in columns) + GAP * (len(columns) - 1) + EDGES
 
 
 def render(parts: Iterable[RenderableType], stream: TextIO) -> str:

@@ -31,9 +31,7 @@ def absence(ledger: Ledger | None) -> Section:
         with ledger.read() as connection:
             _recent(section, Query(ledger, connection))
     if not section.findings:
-        section.fine(
-            "Nothing in this environment hides calls. Is the program started with opentelemetry-instrument?"
-        )
+        section.fine("Nothing in this environment hides calls. Is the program started with opentelemetry-instrument?")
     return section
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from otel_aicost import config
 from otel_aicost.cli.checks import Section
@@ -16,12 +18,12 @@ SDKS: Mapping[str, tuple[int, ...]] = {"openai": (1, 40), "anthropic": (0, 40)}
 """The SDKs whose calls are seen, and the oldest supported version of each."""
 
 ENTRY_POINT = "aicost"
-EXPORTERS = (
-    "OTEL_TRACES_EXPORTER",
-    "OTEL_METRICS_EXPORTER",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_PROTOCOL",
-)
+SIGNALS = ("traces", "metrics")
+COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
+PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
+GRPC_PORT, HTTP_PORT = 4317, 4318
+PATIENCE = 1.0
+"""Seconds to wait for a collector to answer."""
 HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 """May hold keys: said to be set, never shown."""
 
@@ -50,20 +52,14 @@ def sdks() -> Section:
         version = found[0][0]
         if _numbers(version) < floor:
             oldest = ".".join(map(str, floor))
-            section.wrong(
-                f"{name} {version} is older than {oldest}, the oldest supported: its calls may not be seen."
-            )
+            section.wrong(f"{name} {version} is older than {oldest}, the oldest supported: its calls may not be seen.")
         else:
             section.fine(f"{name} {version} is supported.")
         if len(found) > 1:
             places = ", ".join(f"{version} in {place}" for version, place in found)
-            section.note(
-                f"{name} is installed more than once ({places}): the first is the one that is imported."
-            )
+            section.note(f"{name} is installed more than once ({places}): the first is the one that is imported.")
     if not section.findings:
-        section.note(
-            f"Neither SDK is installed in this environment ({sys.prefix}): nothing can be seen here."
-        )
+        section.note(f"Neither SDK is installed in this environment ({sys.prefix}): nothing can be seen here.")
     return section
 
 
@@ -98,33 +94,61 @@ def _command(section: Section) -> None:
 
 
 def exporters() -> Section:
-    """Where spans and metrics go, as far as the environment says."""
+    """Where spans and metrics go, as far as the environment says, and whether somebody listens there."""
     section = Section("OpenTelemetry export")
-    for name in EXPORTERS:
+    shown = [f"OTEL_{signal.upper()}_EXPORTER" for signal in SIGNALS]
+    for name in (*shown, COLLECTOR, *map(_own_collector, SIGNALS), PROTOCOL):
         section.facts[name] = _without_credentials(os.environ.get(name, "")) or "not set"
     section.facts[HEADERS] = "set (not shown)" if os.environ.get(HEADERS) else "not set"
-    for signal in ("traces", "metrics"):
-        _exporter(section, signal)
+    listening: dict[tuple[str, int], bool] = {}
+    for signal in SIGNALS:
+        _exporter(section, signal, listening)
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         section.note("OTEL_SDK_DISABLED=true: no spans and no metrics; the ledger is written all the same.")
     return section
 
 
-def _exporter(section: Section, signal: str) -> None:
+def _exporter(section: Section, signal: str, listening: dict[tuple[str, int], bool]) -> None:
     variable = f"OTEL_{signal.upper()}_EXPORTER"
-    wanted = [word.strip() for word in os.environ.get(variable, "").split(",") if word.strip()]
-    known = {point.name for point in metadata.entry_points(group=f"opentelemetry_{signal}_exporter")}
+    address = os.environ.get(_own_collector(signal)) or os.environ.get(COLLECTOR)
+    named = os.environ.get(variable, "otlp" if address else "none")
+    wanted = [word.strip() for word in named.split(",") if word.strip() not in {"", "none"}]
+    known = {point.name for point in metadata.entry_points(group=f"opentelemetry_{signal}_exporter")} | {"otlp"}
     for name in wanted:
-        if name != "none" and name not in known:
-            section.wrong(
-                f"{variable}={name}: no such exporter is installed; there are {', '.join(sorted(known))}."
-            )
-    if not wanted or wanted == ["none"]:
-        section.note(
-            f"{variable} is {', '.join(wanted) or 'not set'}: {signal} may go nowhere; the ledger needs none."
-        )
+        if name not in known:
+            section.wrong(f"{variable}={name}: no such exporter is installed; there are {', '.join(sorted(known))}.")
+    if not wanted:
+        section.note(f"No exporter of {signal} is asked for ({variable}, {COLLECTOR}); the ledger needs none.")
+    elif any(name.startswith("otlp") for name in wanted):
+        _collector(section, signal, address, listening)
     elif set(wanted) <= known:
         section.fine(f"{signal} go to {', '.join(wanted)}.")
+
+
+def _collector(section: Section, signal: str, address: str | None, listening: dict[tuple[str, int], bool]) -> None:
+    """Whether somebody listens where OTLP goes: one connection, nothing is sent."""
+    port = HTTP_PORT if os.environ.get(PROTOCOL, "").startswith("http") else GRPC_PORT
+    parts = urlsplit(address if address and "://" in address else f"http://{address or 'localhost'}")
+    try:
+        place = (parts.hostname or "localhost", parts.port or port)
+    except ValueError as error:
+        section.wrong(f"The collector's address for {signal} cannot be used: {error}.")
+        return
+    if place not in listening:
+        try:
+            socket.create_connection(place, timeout=PATIENCE).close()
+            listening[place] = True
+        except OSError:
+            listening[place] = False
+    where = f"{place[0]}:{place[1]}"
+    if listening[place]:
+        section.fine(f"{signal} go to the collector at {where}, which listens.")
+    else:
+        section.wrong(f"{signal} go to the collector at {where}, and nobody listens there; the ledger needs none.")
+
+
+def _own_collector(signal: str) -> str:
+    return f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT"
 
 
 def _installed(name: str) -> list[tuple[str, str]]:

@@ -30,9 +30,7 @@ def ledger(path: Path | None) -> tuple[Section, Ledger | None]:
     section = Section("Ledger")
     if path is None:
         section.facts["file"] = "off"
-        section.note(
-            "The ledger is switched off: no call is stored, and `aicost report` has nothing to read."
-        )
+        section.note("The ledger is switched off: no call is stored, and `aicost report` has nothing to read.")
         return section, None
     section.facts["file"] = str(path)
     if not path.exists():
@@ -106,15 +104,11 @@ def _file(section: Section, path: Path) -> None:
     section.facts["bytes"] = sum(part.stat().st_size for part in parts if part.exists())
     section.facts["mode"] = f"{mode:04o}"
     if mode & OTHERS:
-        section.note(
-            f"Other users may read the ledger (mode {mode:04o}); it tells who asked what: chmod 600 {path}"
-        )
+        section.note(f"Other users may read the ledger (mode {mode:04o}); it tells who asked what: chmod 600 {path}")
     writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
     section.facts["writable"] = writable
     if not writable:
-        section.wrong(
-            f"{path} and its directory are not both writable by this user: its calls are not stored."
-        )
+        section.wrong(f"{path} and its directory are not both writable by this user: its calls are not stored.")
 
 
 def _rows(section: Section, query: Query) -> None:
