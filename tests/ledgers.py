@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from records import cost, record
-
 from otel_aicost.ledger.row import row
 from otel_aicost.ledger.store import Store
-from otel_aicost.model import Record, Unpriced
+from otel_aicost.model import CostPart, Record, Unpriced
+from records import cost, record
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+BILL = replace(
+    cost("0.02325"),
+    parts=tuple(
+        CostPart(meter, quantity, Decimal(price), 1_000_000, quantity * Decimal(price) / 1_000_000)
+        for meter, quantity, price in (
+            ("input_tokens", 1100, "2.50"),
+            ("cache_read_tokens", 400, "1.25"),
+            ("output_tokens", 2000, "10.00"),
+        )
+    ),
+)
+"""0.00275 + 0.0005 + 0.02 dollars."""
 
 
 def at(instant: str) -> int:
@@ -40,9 +54,9 @@ def sample() -> list[Record]:
         "response_model": "claude-3-5-haiku-20241022",
         "host": "api.anthropic.com",
     }
-    tokens = {"input_tokens": 1000, "cache_read_tokens": 400, "output_tokens": 50}
+    tokens = {"input_tokens": 1500, "cache_read_tokens": 400, "output_tokens": 2000}
     return [
-        record(started_ns=at(f"{first}T00:00:00"), cost=cost("0.02375"), usage=tokens),
+        record(started_ns=at(f"{first}T00:00:00"), cost=BILL, usage=tokens),
         record(started_ns=at(f"{first}T23:59:59"), cost=cost("1.5"), tags={"feature": "pitch", "user": "u2"}),
         record(started_ns=at(f"{second}T08:00:00"), cost=cost("0.000000001"), tags={}),
         record(started_ns=at(f"{second}T09:00:00"), cost=cost("0"), operation="moderation", tags={"user": "u1"}),
@@ -74,5 +88,5 @@ def sample() -> list[Record]:
     ]
 
 
-SAMPLE_TOTAL = Decimal("1.883750001")
-"""What `sample` costs, added by hand: 0.02375 + 1.5 + 0.000000001 + 0 + 0.3 + 0.05 + 0.01."""
+SAMPLE_TOTAL = Decimal("1.883250001")
+"""What `sample` costs, added by hand: 0.02325 + 1.5 + 0.000000001 + 0 + 0.3 + 0.05 + 0.01."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import ssl
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
@@ -81,6 +83,15 @@ class Counting:
     def only(self) -> Record:
         (record,) = self.records
         return record
+
+
+async def left_alone(counting: Counting, expected: int = 1) -> None:
+    """Give the garbage collector and the event loop time to close streams that nobody closed."""
+    for _ in range(500):
+        gc.collect()
+        await asyncio.sleep(0.001)
+        if len(counting.records) >= expected:
+            return
 
 
 def settings(provider: FakeProvider, paid: str = "openai", **others: Any) -> Settings:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from ledgers import sample, write
 
+from ledgers import sample, write
 from otel_aicost.cli.app import app
 
 SOURCE = Path(__file__).parents[2] / "src"

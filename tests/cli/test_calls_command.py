@@ -7,10 +7,10 @@ import io
 import json
 
 import pytest
-from ledgers import at, sample, write
-from records import cost, record
 
+from ledgers import at, sample, write
 from otel_aicost.model import Cost, CostPart
+from records import cost, record
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_as_csv(aicost, ledger):
     assert len(rows) == len(sample())
     assert json.loads(rows[-1]["tags"]) == {"feature": "search", "user": "u1"}
     assert (rows[4]["estimated"], rows[-1]["estimated"]) == ("true", "false")
-    assert (rows[0]["cost_usd"], rows[-1]["cost_usd"]) == ("", "0.02375")
+    assert (rows[0]["cost_usd"], rows[-1]["cost_usd"]) == ("", "0.02325")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sqlite3
 import sys
@@ -11,12 +10,13 @@ import time
 from contextlib import closing
 
 import pytest
-from ledgers import write
-from records import record
 
+from ledgers import write
 from otel_aicost import config
-from otel_aicost.cli.checks import environment
+from otel_aicost.cli.checks import environment, stored
+from otel_aicost.cli.checks.absence import absence
 from otel_aicost.model import Unpriced
+from records import record
 
 NOW = time.time_ns()
 HOUR = 3600 * 10**9
@@ -31,17 +31,24 @@ def healthy(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def examined(aicost):
-    """The findings as (level, text), and the facts of all sections."""
+def examined():
+    """All checks but the slow one, `patched`: whether any is wrong, the findings as (level, text), the facts."""
 
-    def run(*arguments):
-        result = aicost("doctor", "--json", *arguments)
-        document = json.loads(result.stdout)
-        findings = [(each["level"], each["text"]) for part in document["sections"] for each in part["findings"]]
-        facts = {name: value for part in document["sections"] for name, value in part["facts"].items()}
-        assert document["ok"] is (result.exit_code == 0)
-        assert document["wrong"] == sum(level == "wrong" for level, _ in findings)
-        return result.exit_code, findings, facts
+    def run():
+        settings, _ = config.load()
+        section, ledger = stored.ledger(settings.ledger)
+        sections = [
+            environment.instrumentation(),
+            environment.sdks(),
+            environment.settings(),
+            section,
+            stored.prices(settings.prices),
+            environment.exporters(),
+            absence(ledger),
+        ]
+        findings = [(each.level, each.text) for part in sections for each in part.findings]
+        facts = {name: value for part in sections for name, value in part.facts.items()}
+        return any(level == "wrong" for level, _ in findings), findings, facts
 
     return run
 
@@ -52,8 +59,8 @@ def _texts(findings, level):
 
 def test_all_is_well(examined, healthy):
     """In a healthy environment nothing is wrong, and the facts are there."""
-    code, findings, facts = examined()
-    assert (code, _texts(findings, "wrong")) == (0, [])
+    wrong, findings, facts = examined()
+    assert (wrong, _texts(findings, "wrong")) == (False, [])
     assert facts["file"] == str(healthy)
     assert facts["calls"] == 1
     assert facts["schema version"] == 1
@@ -64,12 +71,33 @@ def test_all_is_well(examined, healthy):
     assert facts["entry point"] == "otel_aicost.instrumentor:AICostInstrumentor"
 
 
-def test_in_words(aicost, healthy):
-    """For a person every fact and finding has its line, and the last line sums it up."""
+def test_as_json(aicost, healthy):
+    """As JSON there is every section with its facts and findings, and whether all is well."""
+    result = aicost("doctor", "--json")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["ok"], document["wrong"]) == (0, True, 0)
+    assert [section["name"] for section in document["sections"]] == [
+        "Instrumentation",
+        "SDKs",
+        "What is patched",
+        "Settings",
+        "Ledger",
+        "Prices",
+        "OpenTelemetry export",
+        "Why a call might not show",
+    ]
+    patched = document["sections"][2]["facts"]
+    assert patched == dict.fromkeys(("openai", "anthropic"), "SyncAPIClient.request, AsyncAPIClient.request")
+
+
+def test_in_words(aicost, healthy, monkeypatch):
+    """For a person every fact and finding has its line, the last line sums it up, and the exit code is 1."""
+    monkeypatch.setenv("OTEL_AICOST_RETENTION_DAYS", "a year")
     result = aicost("doctor")
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert str(healthy) in result.stdout
-    assert result.stdout.splitlines()[-1] == "All is in place."
+    assert "WRONG OTEL_AICOST_RETENTION_DAYS='a year'" in result.stdout
+    assert result.stdout.splitlines()[-1] == "One thing is wrong."
 
 
 def test_every_variable_is_shown(examined, healthy, monkeypatch):
@@ -83,22 +111,21 @@ def test_every_variable_is_shown(examined, healthy, monkeypatch):
     assert facts["OTEL_AICOST_JSONL"] == "off"
 
 
-def test_mistakes_in_the_settings(examined, aicost, healthy, monkeypatch):
-    """Every mistake of the environment is told in the words of the settings, and the exit code is 1."""
+def test_mistakes_in_the_settings(examined, healthy, monkeypatch):
+    """Every mistake of the environment is told in the words of the settings."""
     monkeypatch.setenv("OTEL_AICOST_RETENTION_DAYS", "a year")
     monkeypatch.setenv("OTEL_AICOST_LEGDER", "x")
-    code, findings, _ = examined()
-    assert code == 1
+    wrong, findings, _ = examined()
+    assert wrong
     assert _texts(findings, "wrong") == config.load()[1]
     assert len(config.load()[1]) == 2
-    assert aicost("doctor").stdout.splitlines()[-1] == "2 things are wrong."
 
 
 def test_no_ledger_yet(examined, tmp_path, monkeypatch):
     """A ledger that is still to come is no fault, and is not made."""
     monkeypatch.setenv("OTEL_AICOST_LEDGER", str(tmp_path / "new" / "ledger.db"))
-    code, findings, _ = examined()
-    assert code == 0
+    wrong, findings, _ = examined()
+    assert not wrong
     assert any("There is no ledger yet" in text for text in _texts(findings, "note"))
     assert not (tmp_path / "new").exists()
 
@@ -107,8 +134,8 @@ def test_a_ledger_that_cannot_be(examined, tmp_path, monkeypatch):
     """A ledger below something that is no directory cannot be made, and that is wrong."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("OTEL_AICOST_LEDGER", str(tmp_path / "file" / "ledger.db"))
-    code, findings, _ = examined()
-    assert code == 1
+    wrong, findings, _ = examined()
+    assert wrong
     assert any("none can be made" in text for text in _texts(findings, "wrong"))
 
 
@@ -116,8 +143,8 @@ def test_a_newer_ledger(examined, healthy):
     """A ledger of a newer version is wrong, and the other checks go on."""
     with closing(sqlite3.connect(healthy)) as raw:
         raw.execute("PRAGMA user_version = 99")
-    code, findings, facts = examined()
-    assert code == 1
+    wrong, findings, facts = examined()
+    assert wrong
     assert any("newer otel-aicost" in text for text in _texts(findings, "wrong"))
     assert facts["catalogue"]
 
@@ -130,22 +157,22 @@ def test_a_ledger_that_others_may_read(examined, healthy, mode, notes):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("switch", "said"),
     [
-        ("OTEL_AICOST_ENABLED", "false", "nothing is recorded at all"),
-        ("OTEL_AICOST_DISABLED", "openai", "leaves out openai"),
-        ("OTEL_AICOST_LEDGER", "off", "spans and metrics only"),
-        ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "requests, aicost", "contains aicost: no call is seen"),
-        ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "*", "contains *: no call is seen"),
-        ("OTEL_SDK_DISABLED", "true", "the ledger is written all the same"),
+        ("OTEL_AICOST_ENABLED=false", "nothing is recorded at all"),
+        ("OTEL_AICOST_DISABLED=openai", "leaves out openai"),
+        ("OTEL_AICOST_LEDGER=off", "spans and metrics only"),
+        ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=requests, aicost", "contains aicost: no call is seen"),
+        ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=*", "contains *: no call is seen"),
+        ("OTEL_SDK_DISABLED=true", "the ledger is written all the same"),
     ],
 )
-def test_switches(examined, healthy, monkeypatch, name, value, said):
+def test_switches(examined, healthy, monkeypatch, switch, said):
     """A switch that hides calls is noted; it may be meant, so it is not wrong."""
     assert not any(said in text for _, text in examined()[1])
-    monkeypatch.setenv(name, value)
-    code, findings, _ = examined()
-    assert code == 0
+    monkeypatch.setenv(*switch.split("="))
+    wrong, findings, _ = examined()
+    assert not wrong
     assert any(said in text for text in _texts(findings, "note"))
 
 
@@ -170,9 +197,9 @@ def test_unpriced_calls(examined, healthy):
         started_ns=NOW, response_model="gpt-9", cost=None, unpriced=Unpriced("unknown_model", "no price for gpt-9")
     )
     write(healthy, call)
-    code, findings, _ = examined()
-    assert code == 1
-    assert any("1 calls since yesterday are unpriced (unknown_model): openai gpt-9" in text for _, text in findings)
+    wrong, findings, _ = examined()
+    assert wrong
+    assert "1 call since yesterday without a price (unknown_model): openai gpt-9." in _texts(findings, "wrong")
 
 
 def _install(directory, name, version):
@@ -232,13 +259,13 @@ def test_a_collector_that_listens(examined, healthy, monkeypatch):
         port = server.getsockname()[1]
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://user:secret@127.0.0.1:{port}/v1")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")
-        code, findings, facts = examined()
-        assert code == 0
+        wrong, findings, facts = examined()
+        assert not wrong
         assert f"traces go to the collector at 127.0.0.1:{port}, which listens." in _texts(findings, "fine")
         assert "secret" not in json.dumps([findings, facts])
         assert facts["OTEL_EXPORTER_OTLP_ENDPOINT"] == f"http://127.0.0.1:{port}/v1"
-    code, findings, _ = examined()
-    assert code == 1
+    wrong, findings, _ = examined()
+    assert wrong
     assert sum("nobody listens" in text for text in _texts(findings, "wrong")) == 2
 
 
@@ -255,9 +282,8 @@ def test_a_price_file_with_mistakes(examined, healthy, tmp_path, monkeypatch, ca
     prices = tmp_path / "prices.yaml"
     prices.write_text("schema: 1\nprices: nonsense\n")
     monkeypatch.setenv("OTEL_AICOST_PRICES", str(prices))
-    code, findings, _ = examined()
-    assert code == 1
+    wrong, findings, _ = examined()
+    assert wrong
     assert any(text.startswith(f"{prices}:2") for text in _texts(findings, "wrong"))
     assert any("None of the prices" in text for text in _texts(findings, "wrong"))
-    assert os.listdir(tmp_path)
     assert caplog.records == []

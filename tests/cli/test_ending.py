@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from ledgers import sample, write
 from records import record
 
@@ -118,7 +119,7 @@ def test_an_interrupt_while_the_ledger_thinks(tmp_path, process):
 
 def _thinking(pid):
     """Whether the process has had the ledger open for so long that it must be in the middle of its question."""
-    opened = any(os.readlink(link).endswith("ledger.db") for link in Path(f"/proc/{pid}/fd").iterdir())
+    opened = any(link.readlink().name == "ledger.db" for link in Path(f"/proc/{pid}/fd").iterdir())
     ticks = sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
     return opened and ticks > 150
 

@@ -13,9 +13,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from ledgers import SAMPLE_TOTAL, sample, write
 from records import record
-
 
 SOURCE = Path(__file__).parents[2] / "src"
 

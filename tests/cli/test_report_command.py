@@ -9,6 +9,7 @@ import time
 from decimal import Decimal
 
 import pytest
+
 from ledgers import SAMPLE_TOTAL, write
 from records import cost, record
 
@@ -21,8 +22,8 @@ def test_overview_as_json(aicost, ledger):
     assert result.exit_code == 0
     document = json.loads(result.stdout)
     assert Decimal(document["total"]["cost_usd"]) == SAMPLE_TOTAL
-    assert document["total"]["cost_nano"] == 1_883_750_001
-    assert document["total"]["average_usd"] == "0.269107143"
+    assert document["total"]["cost_nano"] == 1_883_250_001
+    assert document["total"]["average_usd"] == "0.269035714"
     assert (document["since"], document["until"], document["time_zone"]) == ("2026-11-01", "2026-11-30", "UTC")
     assert document["trust"] == {
         "calls": 10,

@@ -10,13 +10,13 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from ledgers import SAMPLE_TOTAL, at, sample, write
-from records import cost, record
 
+from ledgers import SAMPLE_TOTAL, at, sample, write
 from otel_aicost.ledger.queries import Query
 from otel_aicost.ledger.questions import DIMENSIONS, Doubts, Filter, Sums
 from otel_aicost.ledger.reader import open_ledger
 from otel_aicost.report.overview import grouped, overview, trust
+from records import cost, record
 
 ALL = Filter()
 DAY = date(2026, 11, 19)
@@ -78,7 +78,7 @@ def test_the_total_is_exact(query):
     total = query.totals(ALL)
     assert Decimal(total.cost_nano).scaleb(-9) == SAMPLE_TOTAL
     assert (total.calls, total.priced, total.unpriced, total.errors) == (10, 7, 2, 1)
-    assert (total.input_tokens, total.cache_read_tokens, total.output_tokens) == (1000 + 7 * 2500, 400, 50)
+    assert (total.input_tokens, total.cache_read_tokens, total.output_tokens) == (1500 + 7 * 2500, 400, 2000)
 
 
 @pytest.mark.parametrize("dimension", KEYS)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import tempfile
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
-from ledgers import sample, write
-from records import record
 
+from ledgers import sample, write
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import schema
 from otel_aicost.ledger.queries import Query
@@ -18,6 +19,7 @@ from otel_aicost.ledger.questions import Filter
 from otel_aicost.ledger.reader import open_ledger
 from otel_aicost.ledger.row import row
 from otel_aicost.ledger.store import Store
+from records import record
 
 
 def _count(path):
@@ -26,17 +28,23 @@ def _count(path):
         return Query(ledger, connection).totals(Filter()).calls
 
 
+@pytest.fixture
+def directory():
+    """A directory that other users may enter, which those of pytest are not."""
+    made = Path(tempfile.mkdtemp())
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
 @contextmanager
 def _unwritable(directory):
     """The directory as one that this user may not write; root stops being root for that."""
-    os.chmod(directory, 0o555)
+    directory.chmod(0o555)
     for file in directory.iterdir():
-        os.chmod(file, 0o444)
+        file.chmod(0o444)
     root = os.geteuid() == 0
     if root:
-        for parent in directory.parents:
-            if parent.stat().st_mode & 0o005 != 0o005 and parent.is_relative_to("/tmp"):
-                os.chmod(parent, 0o755)
         os.seteuid(65534)
     try:
         assert not os.access(directory, os.W_OK, effective_ids=True)
@@ -44,7 +52,7 @@ def _unwritable(directory):
     finally:
         if root:
             os.seteuid(0)
-        os.chmod(directory, 0o755)
+        directory.chmod(0o755)
 
 
 def test_a_missing_ledger_is_not_made(tmp_path):
@@ -86,19 +94,15 @@ def test_a_link(tmp_path):
     assert _count(tmp_path / "link.db") == 10
 
 
-def test_a_directory_that_cannot_be_written(tmp_path):
+def test_a_directory_that_cannot_be_written(directory):
     """A closed ledger is read where its directory is not writable."""
-    directory = tmp_path / "there"
-    directory.mkdir()
     path = write(directory / "ledger.db", *sample())
     with _unwritable(directory):
         assert _count(path) == 10
 
 
-def test_a_directory_that_cannot_be_written_while_a_writer_writes(tmp_path):
+def test_a_directory_that_cannot_be_written_while_a_writer_writes(directory):
     """An open ledger is read, its last call included, where its directory is not writable."""
-    directory = tmp_path / "there"
-    directory.mkdir()
     path = write(directory / "ledger.db", *sample())
     with closing(Store(path)) as store:
         store.insert([row(record())])
@@ -106,10 +110,8 @@ def test_a_directory_that_cannot_be_written_while_a_writer_writes(tmp_path):
             assert _count(path) == 11
 
 
-def test_waiting_calls_are_not_passed_over(tmp_path):
+def test_waiting_calls_are_not_passed_over(tmp_path, directory):
     """Calls that wait in a log nobody can open are an error, not a smaller total."""
-    directory = tmp_path / "there"
-    directory.mkdir()
     with closing(Store(tmp_path / "ledger.db")) as store:
         store.insert([row(record())])
         for suffix in ("", "-wal"):
@@ -123,7 +125,7 @@ def test_a_newer_schema(tmp_path):
     path = write(tmp_path / "ledger.db", *sample())
     with closing(sqlite3.connect(path)) as raw:
         raw.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
-    with pytest.raises(LedgerError, match="newer otel-aicost.*upgrade"):
+    with pytest.raises(LedgerError, match=r"newer otel-aicost.*upgrade"):
         open_ledger(path)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import weakref
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from otel_aicost import faults
@@ -76,15 +77,18 @@ class JsonReader:
 
 
 class SseReader:
-    """Server-sent events: only lines that hold a usage or the end are parsed, the others are looked at in passing."""
+    """Server-sent events: laid by as they come, searched many at a time, and parsed if they hold a usage or the end."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.complete = False
         self.error: str | None = None
         self._endpoint = endpoint
-        self._signals = (*endpoint.marks, *endpoint.ends)
+        self._ends = endpoint.ends
+        self._usage, self._signals = _signals(endpoint.marks, endpoint.ends)
         self._body: dict[str, Any] = {}
         self._understood = False
+        self._unseen: list[bytes] = []
+        self._unseen_size = 0
         self._opening: list[bytes] = []
         self._rest: list[bytes] = []
         self._rest_size = 0
@@ -93,6 +97,21 @@ class SseReader:
         self._tokens = 0
 
     def feed(self, chunk: bytes) -> None:
+        size = self._unseen_size + len(chunk)
+        if size > HELD_TEXT:
+            self._look()
+            size = len(chunk)
+        self._unseen.append(chunk)
+        self._unseen_size = size
+        for end in self._ends:
+            if end in chunk:
+                self._look()
+                break
+
+    def _look(self) -> None:
+        chunk = b"".join(self._unseen)
+        self._unseen.clear()
+        self._unseen_size = 0
         cut = chunk.rfind(b"\n") + 1
         if cut == 0:
             self._hold_back(chunk)
@@ -115,13 +134,12 @@ class SseReader:
 
     def _take(self, lines: bytes) -> None:
         if len(self._opening) < OPENING:
-            self._opening.extend(line for line in lines.split(b"\n") if line.startswith(b"data:"))
-        for signal in self._signals:
-            if signal in lines:
-                for line in lines.split(b"\n"):
-                    if line.startswith(b"data:"):
-                        self._look_into(line[5:])
-                break
+            first = lines.split(b"\n", 8 * OPENING)
+            self._opening.extend(line for line in first if line.startswith(b"data:"))
+        found = (match.start() for signal in self._signals for match in signal.finditer(lines))
+        for start in sorted({lines.rfind(b"\n", 0, at) + 1 for at in found}):
+            if lines.startswith(b"data:", start):
+                self._look_into(lines[start + 5 :].partition(b"\n")[0])
         if self._held_size + len(lines) > HELD_TEXT:
             self._count_held()
         self._held.append(lines)  # counted only if the stream ends without a usage, or grows long
@@ -129,15 +147,12 @@ class SseReader:
 
     def _look_into(self, data: bytes) -> None:
         """Take the usage out of an event, and see whether it is the last: by its type, a text may say anything."""
-        holds_usage = _holds_value(data, self._endpoint.marks)
-        ends = [end for end in self._endpoint.ends if end in data]
-        if not (holds_usage or ends):
-            return
+        ends = [end for end in self._ends if end in data]
         event = parse_json(data)
         if event is None:
             self.complete = self.complete or data.strip() in ends
             return
-        if holds_usage:
+        if self._usage.search(data) is not None:
             merge(self._body, self._endpoint.fragment(event))
             self._understood = True
         kind = b'"%b"' % str(event.get("type")).encode()
@@ -150,6 +165,7 @@ class SseReader:
         self._held_size = 0
 
     def body(self, *, whole: bool) -> Json | None:  # noqa: ARG002 - a part of a stream is worth reading too
+        self._look()
         if self._rest:  # the stream ended without a line end
             lines = b"".join(self._rest)
             self._rest.clear()
@@ -239,16 +255,14 @@ def merge(into: dict[str, Any], fragment: Json) -> None:
             into[key] = value
 
 
-def _holds_value(line: bytes, marks: tuple[bytes, ...]) -> bool:
-    """Whether a mark is followed by something else than null; most chunks of a stream say `"usage":null`."""
-    for mark in marks:
-        at = line.find(mark)
-        while at >= 0:
-            after = line[at + len(mark) : at + len(mark) + 8].lstrip(b" :")
-            if not after.startswith(b"null"):
-                return True
-            at = line.find(mark, at + 1)
-    return False
+@lru_cache(maxsize=64)
+def _signals(marks: tuple[bytes, ...], ends: tuple[bytes, ...]) -> tuple[re.Pattern[bytes], list[re.Pattern[bytes]]]:
+    """What tells of a usage that is not null (most chunks say `"usage":null`), and all that a line is parsed for.
+
+    Two patterns and not one: each begins with plain text, which `re` finds ten times as fast as an alternative.
+    """
+    usage = re.compile(b"(?:" + b"|".join(map(re.escape, marks)) + b")[ :]*+(?!null)")
+    return usage, [usage, *([re.compile(b"|".join(map(re.escape, ends)))] if ends else [])]
 
 
 class HiddenEvents:
@@ -341,26 +355,25 @@ def observe(response: Any, observation: Observation) -> None:  # noqa: ANN401 - 
         return _AsyncChunks(kind.aiter_bytes(alive(), chunk_size), observation, alive)
 
     def close() -> None:
-        try:
-            here = alive()
-            if here is None:
-                stream.close()
-            else:
-                kind.close(here)
-        finally:
-            if not observation.reading:
-                _end(observation, "closed", None, alive)
+        ended_before_closing()
+        here = alive()
+        if here is None:
+            stream.close()
+        else:
+            kind.close(here)
 
     async def aclose() -> None:
-        try:
-            here = alive()
-            if here is None:
-                await stream.aclose()
-            else:
-                await kind.aclose(here)
-        finally:
-            if not observation.reading:
-                _end(observation, "closed", None, alive)
+        ended_before_closing()
+        here = alive()
+        if here is None:
+            await stream.aclose()
+        else:
+            await kind.aclose(here)
+
+    def ended_before_closing() -> None:
+        """Closing lets an SDK end the span of the call, and that span is to have the cost."""
+        if not observation.reading:
+            _end(observation, "closed", None, alive)
 
     response.__dict__.update(zip(_SHADOWED, (iter_bytes, aiter_bytes, close, aclose), strict=True))
     observation._finalizer = weakref.finalize(response, observation.drop)  # noqa: SLF001

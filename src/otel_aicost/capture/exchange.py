@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from otel_aicost import faults
 from otel_aicost.capture.body import (
     HiddenEvents,
     JsonReader,
@@ -50,7 +51,7 @@ class Exchange:
         kind = response.headers.get("content-type", "")
         if content is not None:
             body = parse_json(content) if self._endpoint.body and "json" in kind else None
-            self._open.finish(self._outcome(body, "read", None))
+            self._open.finish(self._outcome(self._read(body), "read", None))
             return
         self._reader = reader_for(kind, self._endpoint)
         observation = Observation(self._reader, self._ended, self._first_chunk)
@@ -69,14 +70,28 @@ class Exchange:
         self._settle(how, error, time.perf_counter_ns())
 
     def _settle(self, how: End, error: BaseException | None, ended: int) -> None:
-        body = None if self._reader is None else self._reader.body(whole=how == "read")
-        self._open.finish(self._outcome(body, how, error, ended))
+        try:
+            body = None if self._reader is None else self._reader.body(whole=how == "read")
+            if self._reader is not None and self._reader.complete:  # whatever came after the last event
+                how, error = "read", None
+        except Exception as failure:  # noqa: BLE001 - reading a response is one of the guarded places
+            faults.report("capture.body", failure)
+            body = None
+        self._open.finish(self._outcome(self._read(body), how, error, ended))
+
+    def _read(self, body: Json | None) -> Reading:
+        """What the body says; a call whose body we fail to read is a call all the same."""
+        if body is None:
+            return Reading()
+        try:
+            return self._endpoint.read(self._provider.adapt(body))
+        except Exception as failure:  # noqa: BLE001 - as above
+            faults.report("capture.body", failure)
+            return Reading()
 
     def _outcome(
-        self, body: Json | None, how: End, error: BaseException | None, ended: int | None = None
+        self, reading: Reading, how: End, error: BaseException | None, ended: int | None = None
     ) -> Outcome:
-        endpoint = self._endpoint
-        reading = Reading() if body is None else endpoint.read(self._provider.adapt(body))
         state, usage, estimated = self._usage(reading, how)
         return Outcome(
             status=self._status(reading, how),
@@ -90,7 +105,9 @@ class Exchange:
             resends=self._resends,
         )
 
-    def _usage(self, reading: Reading, how: End) -> tuple[UsageState, Usage, bool]:
+    def _usage(  # noqa: PLR0911 - one for each state
+        self, reading: Reading, how: End
+    ) -> tuple[UsageState, Usage, bool]:
         """Where the usage stands, the quantities to price, and whether they are an estimate."""
         endpoint, known = self._endpoint, self._open.call.usage
         if reading.invalid is not None:

@@ -36,7 +36,7 @@ Calls older than OTEL_AICOST_RETENTION_DAYS are no longer single calls; `aicost 
 @click.option("--unpriced", is_flag=True, help="Only calls whose cost nobody knows.")
 @click.option("--estimated", is_flag=True, help="Only calls whose usage is our estimate.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=LIMIT, show_default=True, help="At most so many calls."
+    "--limit", type=click.IntRange(min=1), metavar="N", default=LIMIT, show_default=True, help="At most so many calls."
 )
 @click.option("--id", "identifier", metavar="ID", help="Show this one call whole, with its bill.")
 @format_option("table", "json", "csv")

@@ -21,7 +21,7 @@ MARKS = {"fine": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("WRONG",
 
 
 @click.command(
-    short_help="Say why a call might not show.",
+    short_help="Say what is wrong, and why a call might not show.",
     epilog="""\b
 Examples:
   aicost doctor
@@ -54,6 +54,7 @@ def _examined(path: Path | None) -> list[Section]:
     return [
         environment.instrumentation(),
         environment.sdks(),
+        environment.patched(),
         environment.settings(),
         stored_section,
         stored.prices(settings.prices),
@@ -90,9 +91,7 @@ def _tables(sections: Sequence[Section], wrong: int) -> Iterator[RenderableType]
             mark, style = MARKS[finding.level]
             yield Text.assemble("  ", (f"{mark:<6}", style), harmless(finding.text))
         yield ""
-    yield Text(
-        f"{wrong} things are wrong." if wrong > 1 else "One thing is wrong." if wrong else "All is in place."
-    )
+    yield Text(f"{wrong} things are wrong." if wrong > 1 else "One thing is wrong." if wrong else "All is in place.")
 
 
 def _said(value: object) -> str:

@@ -40,9 +40,7 @@ def _day(_context: click.Context, _parameter: click.Parameter, text: str | None)
     return day
 
 
-def _tags(
-    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
-) -> tuple[tuple[str, str], ...]:
+def _tags(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     pairs = []
     for text in texts:
         key, equals, value = text.partition("=")
@@ -65,16 +63,10 @@ def filters(command: F) -> F:
         click.option("--since", callback=_day, metavar="DATE", help="From this day on (UTC)."),
         click.option("--until", callback=_day, metavar="DATE", help="Up to this day, itself included (UTC)."),
         click.option("--provider", metavar="NAME", help="Only calls to this provider, for example openai."),
-        click.option(
-            "--model", metavar="GLOB", help="Only these models; * and ? stand for anything: 'gpt-4o*'."
-        ),
-        click.option(
-            "--operation", metavar="NAME", help="Only this operation, for example chat or embeddings."
-        ),
+        click.option("--model", metavar="GLOB", help="Only these models; * and ? stand for anything: 'gpt-4o*'."),
+        click.option("--operation", metavar="NAME", help="Only this operation, for example chat or embeddings."),
         click.option("--service", metavar="NAME", help="Only calls of this service."),
-        click.option(
-            "--status", type=click.Choice(["ok", "error", "partial"]), help="Only calls that ended so."
-        ),
+        click.option("--status", type=click.Choice(["ok", "error", "partial"]), help="Only calls that ended so."),
         click.option(
             "--tag",
             "tags",

@@ -38,7 +38,7 @@ def _dimensions(_context: click.Context, _parameter: click.Parameter, text: str 
 
 
 @click.command(
-    short_help="Show what AI calls cost, and whom.",
+    short_help="Show what AI calls cost, at a glance or by anything.",
     epilog="""\b
 Examples:
   aicost report

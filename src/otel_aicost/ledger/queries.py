@@ -95,10 +95,7 @@ class Query:
 
     def any_call(self) -> bool:
         """Whether the ledger holds anything at all."""
-        return any(
-            self.connection.execute(select(literal(1)).select_from(t).limit(1)).first()
-            for t in self._tables()
-        )
+        return any(self.connection.execute(select(literal(1)).select_from(t).limit(1)).first() for t in self._tables())
 
     def last_started_ns(self) -> int | None:
         """When the newest call began, in nanoseconds since the epoch."""
@@ -109,9 +106,7 @@ class Query:
         """The hosts that calls to `provider` since then went to, and how many, the most first."""
         table = self.ledger.calls
         count = func.count().label("count")
-        query = select(table.c.host, count).where(
-            table.c.provider == provider, table.c.started_ns >= since_ns
-        )
+        query = select(table.c.host, count).where(table.c.provider == provider, table.c.started_ns >= since_ns)
         query = query.group_by(table.c.host).order_by(count.desc(), table.c.host)
         return [(host, int(number)) for host, number in self.connection.execute(query)]
 

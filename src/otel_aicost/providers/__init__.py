@@ -6,6 +6,7 @@ import ipaddress
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from otel_aicost.model import Reading
 from otel_aicost.providers import (
     anthropic,
     azure,
@@ -41,6 +42,9 @@ COMPATIBLE = Provider("openai_compatible")
 
 ENDPOINTS: Mapping[str, Endpoint] = {**openai.ENDPOINTS, **anthropic.ENDPOINTS}
 
+STORED = Endpoint("stored", lambda _: Reading(), only_with_usage=True)
+"""A POST that changes something stored and returns it, with the usage of its making: never recorded."""
+
 UNKNOWN = Endpoint("unknown", openai.read, openai.describe, only_with_usage=True)
 """A POST that no table names: recorded when its response holds a usage."""
 
@@ -69,7 +73,7 @@ def endpoint_of(path: str) -> Endpoint:
         found = ENDPOINTS.get("/" + "/".join(parts[start:]))
         if found is not None:
             return found
-    return UNKNOWN
+    return STORED if path.rpartition("/")[0].endswith(openai.STORED_UNDER) else UNKNOWN
 
 
 def _is_local(host: str) -> bool:

@@ -238,3 +238,6 @@ ENDPOINTS = {
     "/moderations": Endpoint("moderation", read, describe, free=True),
     "/responses/input_tokens": Endpoint("count_tokens", read, describe, free=True),
 }
+
+STORED_UNDER = ("/chat/completions",)
+"""A POST to an id under one of these changes what is stored there."""

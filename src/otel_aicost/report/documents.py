@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from otel_aicost.ledger.questions import Filter, Sums
     from otel_aicost.report.overview import Overview, Table, Trust
 
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 CALL_FIELDS = (
     "id",
     "started",
@@ -180,9 +182,7 @@ def flat(document: Mapping[str, Any]) -> dict[str, Any]:
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return value
+    return _json(value) if isinstance(value, dict | list) else value
 
 
 def _heading(where: Filter) -> dict[str, Any]:

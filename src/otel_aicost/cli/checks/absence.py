@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from otel_aicost import config, names
 from otel_aicost.cli.checks import Section
 from otel_aicost.ledger.questions import Filter
-from otel_aicost.model import UNPRICED_PROVIDER
+from otel_aicost.model import UNPRICED_PROVIDER, UNPRICED_USAGE
 
 if TYPE_CHECKING:
     from otel_aicost.ledger.queries import Query
@@ -49,13 +49,12 @@ def _switches(section: Section) -> None:
 
 
 def _recent(section: Section, query: Query) -> None:
-
     now = datetime.now(UTC)
     hosts = query.hosts_of(UNMAPPED, int((now - DAY).timestamp()) * 1_000_000_000)
     for host, number in hosts:
         section.wrong(
-            f"{number:,} calls of the last day went to {host or 'an unknown host'}, a host without "
-            f"provider: they have no price. Say whose it is: "
+            f"{_calls(number)} of the last day went to {host or 'an unknown host'}, a host without "
+            f"provider and so without a price. Say whose it is: "
             f"{names.ENV_PROVIDER_HOSTS}={host or 'HOST'}=openai"
         )
     where = Filter(since=(now - DAY).date(), unpriced=True)
@@ -63,8 +62,15 @@ def _recent(section: Section, query: Query) -> None:
         reason, provider, model = group.keys
         if provider == UNMAPPED:
             continue
-        calls = f"{group.sums.calls:,} calls since yesterday"
-        text = f"{calls} are unpriced ({reason}): {provider} {model or '(no model)'}."
+        calls = f"{_calls(group.sums.calls)} since yesterday without a price"
+        text = f"{calls} ({reason}): {provider} {model or '(no model)'}."
+        if reason == UNPRICED_USAGE:
+            section.note(text)  # a response that nobody read, a stream broken off: no setting mends that
+            continue
         if reason == UNPRICED_PROVIDER:
             text += f" A price file ({names.ENV_PRICES}) can name this provider."
         section.wrong(text)
+
+
+def _calls(number: int) -> str:
+    return "1 call" if number == 1 else f"{number:,} calls"

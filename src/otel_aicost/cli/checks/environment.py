@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
@@ -24,6 +26,17 @@ PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
 GRPC_PORT, HTTP_PORT = 4317, 4318
 PATIENCE = 1.0
 """Seconds to wait for a collector to answer."""
+TRIAL = """
+import importlib, json, sys
+from otel_aicost.config import Settings
+from otel_aicost.instrumentor import AICostInstrumentor
+instrumentor = AICostInstrumentor()
+instrumentor.instrument(settings=Settings(ledger=None))
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(json.dumps(instrumentor.patched))
+"""
+TRIAL_SECONDS = 60
 HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
 """May hold keys: said to be set, never shown."""
 
@@ -60,6 +73,32 @@ def sdks() -> Section:
             section.note(f"{name} is installed more than once ({places}): the first is the one that is imported.")
     if not section.findings:
         section.note(f"Neither SDK is installed in this environment ({sys.prefix}): nothing can be seen here.")
+    return section
+
+
+def patched() -> Section:
+    """What of the installed SDKs is wrapped once they are instrumented: tried in a process of its own."""
+    section = Section("What is patched")
+    installed = [name for name in SDKS if _installed(name)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own code, in this Python
+            [sys.executable, "-P", "-c", TRIAL, *installed],
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=TRIAL_SECONDS,
+        )
+        wrapped: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        last = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1:]
+        section.wrong(f"The SDKs cannot be instrumented here: {''.join(last)}")
+        return section
+    for name in installed:
+        section.facts[name] = ", ".join(wrapped.get(name, ())) or "nothing"
+        if wrapped.get(name):
+            section.fine(f"The calls of {name} are seen once it runs under opentelemetry-instrument.")
+        else:
+            section.wrong(f"Nothing of {name} is patched: its calls are not seen.")
     return section
 
 
