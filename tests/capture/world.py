@@ -17,9 +17,10 @@ from otel_aicost.pipeline import Pipeline
 from otel_aicost.prices.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from otel_aicost.model import Call, Record
+    from otel_aicost.observers import Observer
     from otel_aicost.observers.spans import SpanObserver
     from otel_aicost.testing import FakeProvider
 
@@ -59,9 +60,16 @@ class Collect:
 class Counting:
     """Calls are counted inside the `with`; `records` is what came of them."""
 
-    def __init__(self, settings: Settings, spans: SpanObserver | None = None, *, warm: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spans: SpanObserver | None = None,
+        *,
+        observers: Sequence[Observer] = (),
+        warm: bool = True,
+    ) -> None:
         self.collected = Collect()
-        self.pipeline = Pipeline(settings, catalogue, spans, [self.collected])
+        self.pipeline = Pipeline(settings, catalogue, spans, [self.collected, *observers])
         if warm:
             self.pipeline.warm()
         self._capture = StainlessCapture(self.pipeline)

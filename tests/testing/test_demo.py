@@ -94,3 +94,13 @@ def test_one_price_is_explained(ran: tuple[Path, str]) -> None:
     words = explained.replace("$", "").split()
     assert {"10000", "2000", "800", "0.003", "0.006", "0.012", "0.021"} <= set(words)
     assert "claude-sonnet-4-6" in explained
+
+
+def test_the_readme_shows_what_the_demo_prints(ran: tuple[Path, str]) -> None:
+    """Every line of the readme's tables is a line of the demo."""
+    readme = (DEMO.parents[1] / "README.md").read_text()
+    shown = re.search(r"```\n(\$ aicost report --by model\n.*?)```", readme, re.DOTALL).group(1)
+    printed = {line.strip() for line in ran[1].splitlines()}
+    lines = [line.strip() for line in shown.splitlines() if not line.startswith("What AI calls cost")]
+    assert len(lines) > 15
+    assert [line for line in lines if line not in printed] == []
