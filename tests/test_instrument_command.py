@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,35 @@ def test_spans_and_metrics_go_to_the_exporter_that_was_asked_for(run):
     assert "gen_ai.client.operation.cost" in done.stdout
 
 
+def test_spans_and_metrics_reach_a_collector(run):
+    """Naming an OTLP endpoint is all it takes to send spans and metrics there."""
+    received = {}
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.setdefault(self.path, b"")
+            received[self.path] += gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        threading.Thread(target=collector.serve_forever, daemon=True).start()
+        done, _ = run(
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{collector.server_port}",
+            OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+        )
+        collector.shutdown()
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert b"gen_ai.usage.cost.amount" in received["/v1/traces"]
+    assert b"chat gpt-4o" in received["/v1/traces"]
+    assert b"gen_ai.client.operation.cost" in received["/v1/metrics"]
+
+
 def test_the_application_ends_with_nothing_said_when_no_collector_listens(run):
     """An OTLP endpoint where nobody listens costs no output and no data."""
     with socket.socket() as taken:
@@ -161,7 +193,9 @@ def test_the_exit_of_the_application_keeps_its_code_and_its_calls(run):
 def test_instrumenting_by_hand_works_with_clients_made_before(run):
     """instrument() may come after the SDKs and their clients, and twice."""
     code = APP.replace(
-        "messages =", "client = openai.OpenAI()\nimport otel_aicost\notel_aicost.instrument()\notel_aicost.instrument()\nmessages =", 1
+        "messages =",
+        "client = openai.OpenAI()\nimport otel_aicost\notel_aicost.instrument()\notel_aicost.instrument()\nmessages =",
+        1,
     ).replace("openai.OpenAI().chat", "client.chat")
     done, calls = run(code, command=())
 

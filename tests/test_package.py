@@ -11,7 +11,9 @@ import otel_aicost
 def _loaded_by(code: str) -> set[str]:
     """The top-level modules a fresh interpreter has after running `code`."""
     script = f"import sys\n{code}\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
-    return set(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    )
 
 
 def test_every_exported_name_is_there_and_documented():

@@ -130,9 +130,7 @@ async def test_tags_reach_tasks_and_to_thread_but_not_a_sibling():
             return dict(current())
 
     with tags(feature="f"):
-        one, two, thread = await asyncio.gather(
-            tagged("u1"), tagged("u2"), asyncio.to_thread(lambda: dict(current()))
-        )
+        one, two, thread = await asyncio.gather(tagged("u1"), tagged("u2"), asyncio.to_thread(lambda: dict(current())))
 
     assert one == {"feature": "f", "user": "u1"}
     assert two == {"feature": "f", "user": "u2"}

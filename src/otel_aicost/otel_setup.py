@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 
 from otel_aicost import config, faults
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 WISHES = {
-    "traces": ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
-    "metrics": ("OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+    "OTEL_TRACES_EXPORTER": "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_METRICS_EXPORTER": "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
 }
-"""Signal -> the variable that names its exporter, and the one that names its collector."""
+"""The variable that names the exporter of a signal, and the one that names its collector."""
 ANY_COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
 PATIENCE = "2"
@@ -35,14 +40,13 @@ def set_up_providers() -> None:
         faults.report("otel_setup", error)
 
 
-def asked_for() -> dict[str, list[str]]:
-    """Signal -> the exporters to add to those its own variable names; empty when nothing was asked for."""
-    wanted: dict[str, list[str]] = {}
-    for signal, (exporter, collector) in WISHES.items():
-        if os.environ.get(exporter):
-            wanted[signal] = []  # the SDK reads the variable itself
-        elif os.environ.get(collector) or os.environ.get(ANY_COLLECTOR):
-            wanted[signal] = ["otlp"]
+def asked_for() -> dict[str, str]:
+    """The exporter variables as the user means them; empty when no exporter was asked for."""
+    wanted = {}
+    for exporter, collector in WISHES.items():
+        named = os.environ.get(exporter)
+        if named or os.environ.get(collector) or os.environ.get(ANY_COLLECTOR):
+            wanted[exporter] = named or "otlp"
     return wanted
 
 
@@ -63,15 +67,17 @@ def _configure() -> None:
     # A collector that is not there is no reason to write on the application's terminal; a handler of the
     # application's own still gets every message, and `aicost doctor` tries the endpoint.
     logging.getLogger("opentelemetry.exporter").addHandler(logging.NullHandler())
-    wanted = asked_for()
-    impatient = TIMEOUT not in os.environ
-    if impatient:
-        os.environ[TIMEOUT] = PATIENCE  # exporters read it when they are made
+    with _environment({TIMEOUT: PATIENCE, **asked_for()}):
+        Configurator().configure()  # type: ignore[no-untyped-call]  # so in the SDK
+
+
+@contextmanager
+def _environment(defaults: dict[str, str]) -> Iterator[None]:
+    """The variables the SDK reads while it is set up; what the user set stays, and nothing is left behind."""
+    added = {name: value for name, value in defaults.items() if not os.environ.get(name)}
+    os.environ.update(added)
     try:
-        Configurator().configure(  # type: ignore[no-untyped-call]  # so in the SDK
-            trace_exporter_names=wanted.get("traces", []),
-            metric_exporter_names=wanted.get("metrics", []),
-        )
+        yield
     finally:
-        if impatient:
-            del os.environ[TIMEOUT]
+        for name in added:
+            os.environ.pop(name, None)
