@@ -19,9 +19,9 @@ Pairs = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Added:
-    """What a set-up adds to a call: the median and half the interquartile range of the pairs, in microseconds."""
+    """What a set-up adds to a call, in microseconds, and how far that may be off."""
 
-    median: float
+    each: float
     spread: float
 
 
@@ -71,16 +71,22 @@ def measure(
 
 
 def bare(pairs: Mapping[tuple[str, str], Pairs], workload: str) -> float:
-    """The median bare call, over the processes of all set-ups."""
-    return median(off for (_, name), found in pairs.items() if name == workload for off, _ in found)
+    """A quiet bare call: the median of the processes of all set-ups."""
+    return median(_quiet([off for off, _ in found]) for (_, name), found in pairs.items() if name == workload)
 
 
 def added(pairs: Mapping[tuple[str, str], Pairs], setup: str, workload: str) -> Added:
-    """What `setup` adds to a call.
+    """What `setup` adds to a quiet call, with half the interquartile range of 200 draws from the same pairs."""
+    found = pairs[setup, workload]
+    draw = random.Random(1).choices
+    low, _, high = quantiles((_difference(draw(found, k=len(found))) for _ in range(200)), n=4)
+    return Added(_difference(found), (high - low) / 2)
 
-    A busy neighbour slows both halves of a pair, so the quotients are compared, and scaled to the median bare call.
-    """
-    base = bare(pairs, workload)
-    found = [(on / off - 1) * base for off, on in pairs[setup, workload]]
-    low, middle, high = quantiles(found, n=4)
-    return Added(middle, (high - low) / 2)
+
+def _difference(pairs: Pairs) -> float:
+    return _quiet([on for _, on in pairs]) - _quiet([off for off, _ in pairs])
+
+
+def _quiet(batches: Sequence[float]) -> float:
+    """The tenth percentile: whatever else runs on a machine only ever adds to what a batch takes."""
+    return quantiles(batches, n=10, method="inclusive")[0]

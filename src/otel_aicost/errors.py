@@ -1,9 +1,9 @@
 """The tree of errors.
 
-    AICostError
-    ├── ConfigError         settings or a file are wrong; lists every mistake
-    │   └── PriceFileError  a price file is wrong; each mistake names file, line and key
-    └── LedgerError         the ledger cannot be opened, read or migrated
+AICostError
+├── ConfigError         settings or a file are wrong; lists every mistake
+│   └── PriceFileError  a price file is wrong; each mistake names file, line and key
+└── LedgerError         the ledger cannot be opened, read or migrated
 """
 
 from __future__ import annotations

@@ -228,9 +228,7 @@ class Pipeline:
             span_id=None if span is None else span.span_id,
         )
 
-    def _cost(
-        self, call: Call, outcome: Outcome, conditions: Mapping[str, str]
-    ) -> tuple[Cost | None, Unpriced | None]:
+    def _cost(self, call: Call, outcome: Outcome, conditions: Mapping[str, str]) -> tuple[Cost | None, Unpriced | None]:
         reading = outcome.reading
         if call.free:
             return FREE, None
@@ -242,8 +240,8 @@ class Pipeline:
             return None, None
         if not outcome.usage:
             return None, Unpriced(UNPRICED_USAGE, "the response was not read, or reports no usage")
-        models = [call.request_model, reading.model] if call.priced_by_request else [reading.model, call.request_model]
-        known = list(dict.fromkeys(model for model in models if model))
+        models = (call.request_model, reading.model) if call.priced_by_request else (reading.model, call.request_model)
+        known = [model for model in dict.fromkeys(models) if model]
         try:
             found = self.warm().price(call.provider, known, outcome.usage, conditions, call.started_ns)
         except Exception as error:  # noqa: BLE001 - a call whose price cannot be found is a call all the same
@@ -272,7 +270,7 @@ class Pipeline:
 def new_id() -> str:
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, the rest random."""
     millis = time.time_ns() // 1_000_000
-    noise = int.from_bytes(os.urandom(10))
+    noise = int.from_bytes(os.urandom(10))  # of the kernel: forks and restored snapshots must not repeat it
     high = (millis << 16) | 0x7000 | (noise >> 68)
     low = (0b10 << 62) | (noise & ((1 << 62) - 1))
     digits = f"{high:016x}{low:016x}"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from capture.world import Counting, async_client, settings, sync_client
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from capture.world import Counting, async_client, settings, sync_client
 from otel_aicost import faults
 from otel_aicost.observers.spans import SpanObserver
 from otel_aicost.testing import FakeProvider

@@ -10,8 +10,8 @@ import anthropic
 import openai
 import pydantic
 import pytest
-from capture.world import BEDROCK_CLAUDE, CLAUDE, GPT, VERTEX_CLAUDE
 
+from capture.world import BEDROCK_CLAUDE, CLAUDE, GPT, VERTEX_CLAUDE
 from otel_aicost.testing import Reply, Usage
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Endpoint:
     counted: Mapping[str, Quantity]
     operation: str = "chat"
     usage: object = CHAT_USAGE
-    shapes: tuple[str, ...] = ("plain", "raw", "raw_unparsed", "read", "parsed", "json", "chunks", "text")
+    shapes: tuple[str, ...] = ("plain", "raw", "read", "parsed")
     reply: Mapping[str, Any] = field(default_factory=dict)
     free: bool = False
 
@@ -76,6 +76,7 @@ class Endpoint:
         return Reply(usage=self.usage, **self.reply)
 
 
+WHOLE = ("plain", "raw", "raw_unparsed", "read", "parsed", "json", "chunks", "text")
 STREAM = ("stream", "in_with", "raw_stream", "lines", "chunks", "next")
 BINARY = ("plain", "raw_unparsed", "read", "chunks")
 CHAT_ASKED = {"model": GPT, "messages": SPOKEN}
@@ -89,7 +90,7 @@ TOLD = {"thinking": "let me see", "text": "Sixteen tonnes, said he, and what do 
 def _claude(name: str, client: str, model: str, method: str = "messages.create") -> list[Endpoint]:
     asked = {**CLAUDE_ASKED, "model": model}
     return [
-        Endpoint(name, client, method, asked, CLAUDE_COUNTED, usage=CLAUDE_USAGE, reply=TOLD),
+        Endpoint(name, client, method, asked, CLAUDE_COUNTED, usage=CLAUDE_USAGE, reply=TOLD, shapes=WHOLE),
         Endpoint(
             f"{name} streamed",
             client,
@@ -105,12 +106,14 @@ def _claude(name: str, client: str, model: str, method: str = "messages.create")
 
 def _chat(name: str, client: str) -> list[Endpoint]:
     return [
-        Endpoint(name, client, "chat.completions.create", CHAT_ASKED, CHAT_COUNTED),
+        Endpoint(name, client, "chat.completions.create", CHAT_ASKED, CHAT_COUNTED, shapes=WHOLE),
         Endpoint(f"{name} streamed", client, "chat.completions.create", CHAT_STREAM, CHAT_COUNTED, shapes=STREAM),
     ]
 
 
-_PARSE = "chat.completions.parse" if hasattr(openai.resources.chat.Completions, "parse") else "beta.chat.completions.parse"
+_PARSE = (
+    "chat.completions.parse" if hasattr(openai.resources.chat.Completions, "parse") else "beta.chat.completions.parse"
+)
 _HELPER = _PARSE.replace("parse", "stream")
 _WANTED = {"text": '{"word": "hello"}'}
 _EVERYWHERE = [
@@ -203,7 +206,7 @@ _EVERYWHERE = [
     ),
 ]  # fmt: skip
 _NEWER = [
-    Endpoint("responses", "openai", "responses.create", RESPONSES, CHAT_COUNTED),
+    Endpoint("responses", "openai", "responses.create", RESPONSES, CHAT_COUNTED, shapes=WHOLE),
     Endpoint(
         "responses streamed", "openai", "responses.create", {**RESPONSES, "stream": True}, CHAT_COUNTED, shapes=STREAM
     ),

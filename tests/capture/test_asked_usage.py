@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from capture.dripping import chat_events
-from capture.scenarios import CHAT_ASKED, CHAT_COUNTED, CHAT_STREAM, CHAT_USAGE, CLAUDE_STREAM, RESPONSES, seen
-from capture.world import Counting, async_client, settings, sync_client
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capture.dripping import chat_events
+from capture.scenarios import CHAT_ASKED, CHAT_COUNTED, CHAT_STREAM, CHAT_USAGE, CLAUDE_STREAM, RESPONSES, seen
+from capture.world import Counting, async_client, settings, sync_client
 from otel_aicost import faults
 from otel_aicost.capture.body import HiddenEvents
 from otel_aicost.providers.openai import ask_for_usage, undo_usage
@@ -122,14 +123,14 @@ def test_only_chat_streams_are_asked(provider: FakeProvider, asking: Counting, g
 
 
 def _stream() -> Any:
-    import openai  # noqa: PLC0415
+    import openai
 
     return openai.Stream[object]
 
 
 def test_what_the_application_passes_is_not_changed(provider: FakeProvider, asking: Counting, gpt: Any) -> None:
     """Neither its dictionaries nor the options it sends a second time."""
-    from openai._models import FinalRequestOptions  # noqa: PLC0415
+    from openai._models import FinalRequestOptions
 
     body = {**ASKED, "stream_options": {}}
     options = FinalRequestOptions.construct(method="post", url="/chat/completions", json_data=body)
@@ -165,7 +166,7 @@ def test_the_answer_to_our_question_is_taken_out_wherever_the_network_cuts(place
     hidden = HiddenEvents(undo_usage)
     whole = INJECTED.replace(b"\n", line_end)
     ends = sorted({0, len(whole), *places})
-    pieces = [whole[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    pieces = [whole[a:b] for a, b in pairwise(ends)]
     passed = b"".join([*(hidden.without(piece) for piece in pieces), hidden.rest()])
     assert passed == BARE.replace(b"\n", line_end)
 

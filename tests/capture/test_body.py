@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2  # any client library of that family will do; the old one is in the old environment only
 import pytest
-from capture.dripping import chat_events, claude_events
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capture.dripping import chat_events, claude_events
 from otel_aicost import faults
 from otel_aicost.capture import body as bodies
 from otel_aicost.capture.body import JsonReader, Observation, SseReader, observe, parse_json, reader_for

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import openai
 import pytest
+
 from capture.dripping import Dripping, chat_events, claude_events
 from capture.scenarios import CHAT_ASKED, CLAUDE_ASKED
 from capture.world import KEY, TRUST, Counting, left_alone
-
 from otel_aicost import faults
 from otel_aicost.config import Settings
 
@@ -148,7 +148,7 @@ def test_a_connection_that_drops(kind: str, server: Dripping, counted: Counting,
         stream = create(kind, client)
         text = take(server, stream, count)
         server.drop()
-        with pytest.raises(Exception, match="peer closed|Connection error") as caught:
+        with pytest.raises(Exception, match=r"peer closed|Connection error") as caught:
             next(stream)
         names = {type(caught.value).__name__, type(caught.value.__cause__).__name__}
         record = counted.only
@@ -266,7 +266,7 @@ async def test_a_group_of_tasks_that_fails(kind: str, server: Dripping, counted:
         async def fail() -> None:
             raise ValueError
 
-        with pytest.raises(ExceptionGroup):
+        with pytest.raises(ExceptionGroup):  # noqa: PT012 - the group has to be entered
             async with asyncio.TaskGroup() as group:
                 group.create_task(anext(stream))
                 group.create_task(fail())

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
+from openai._base_client import DEFAULT_MAX_RETRIES
+
 from capture.scenarios import (
     CHAT_ASKED,
     CHAT_COUNTED,
@@ -23,8 +25,6 @@ from capture.scenarios import (
     CLAUDE_USAGE,
 )
 from capture.world import CLAUDE, GPT, KEY, PAID, Counting, async_client, settings, sync_client
-from openai._base_client import DEFAULT_MAX_RETRIES
-
 from otel_aicost import faults
 from otel_aicost.testing import Reply, Usage
 
@@ -274,9 +274,7 @@ def test_a_cost_that_the_provider_states_wins(
 
 
 @pytest.mark.parametrize("cost", [-1, "free", True, None, float("nan"), [1]], ids=repr)
-def test_a_cost_that_cannot_be_is_not_taken(
-    provider: FakeProvider, counting: Counting, gpt: Any, cost: Any
-) -> None:
+def test_a_cost_that_cannot_be_is_not_taken(provider: FakeProvider, counting: Counting, gpt: Any, cost: Any) -> None:
     """The price list is asked instead."""
     provider.always(Reply(usage=EXACT, usage_extra={"cost": cost}))
     gpt.chat.completions.create(**CHAT_ASKED)
@@ -343,11 +341,7 @@ def test_calls_of_threads_are_counted(provider: FakeProvider, counting: Counting
     def call(number: int) -> None:
         together.wait(10)
         said = [{"role": "user", "content": str(number)}]
-        list(
-            gpt.chat.completions.create(
-                model=GPT, messages=said, stream=True, stream_options={"include_usage": True}
-            )
-        )
+        list(gpt.chat.completions.create(model=GPT, messages=said, stream=True, stream_options={"include_usage": True}))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(call, range(8)))
@@ -408,7 +402,7 @@ def test_a_body_that_cannot_be_read_is_a_call_all_the_same(
     provider: FakeProvider, gpt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a provider file fails, the call is recorded without its usage and the failure is counted."""
-    from otel_aicost.providers import openai as provider_file  # noqa: PLC0415
+    from otel_aicost.providers import openai as provider_file
 
     def fail(*_: Any) -> None:
         raise RuntimeError

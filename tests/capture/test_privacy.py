@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import openai
 import pytest
+
 from capture.scenarios import CLAUDE_ASKED
 from capture.world import CLAUDE, GPT, KEY
-
 from otel_aicost.testing import Reply, ToolCall
 
 if TYPE_CHECKING:
-    from capture.world import Counting
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+    from capture.world import Counting
     from otel_aicost.testing import FakeProvider
 
 SECRETS = ("canary-prompt", "canary-system", "canary-tool", "canary-output", "canary-error", "canary-user", KEY)
-TOOL = {"type": "function", "function": {"name": "look", "description": "canary-tool", "parameters": {"type": "object"}}}
+TOOL = {
+    "type": "function",
+    "function": {"name": "look", "description": "canary-tool", "parameters": {"type": "object"}},
+}
 ASKED: Any = {
     "model": GPT,
     "messages": [{"role": "system", "content": "canary-system"}, {"role": "user", "content": "canary-prompt"}],
@@ -70,4 +73,3 @@ def test_no_content_and_no_key_is_kept(
     assert len(traced.records) >= 11
     found = [(secret, text) for text in told for secret in SECRETS if secret in text]
     assert found == []
-

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import openai
 import pytest
-from capture.scenarios import CHAT_ASKED, CHAT_STREAM, CHAT_USAGE, CLAUDE_ASKED, CLAUDE_STREAM, CLAUDE_USAGE
-from capture.world import CLAUDE, GPT, KEY, TRUST, Counting, async_client, settings, sync_client
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
+from capture.scenarios import CHAT_ASKED, CHAT_STREAM, CHAT_USAGE, CLAUDE_ASKED, CLAUDE_STREAM, CLAUDE_USAGE
+from capture.world import CLAUDE, GPT, KEY, TRUST, Counting, async_client, settings, sync_client
 from otel_aicost import faults
 from otel_aicost.observers.spans import SpanObserver
 from otel_aicost.testing import Reply, Usage
@@ -181,9 +181,7 @@ def test_a_second_call_in_one_foreign_span_has_a_span_of_its_own(
         gpt.chat.completions.create(**CHAT_ASKED)
         gpt.chat.completions.create(**CHAT_ASKED)
     own, theirs = spans.get_finished_spans()
-    assert {said(own)["aicost.record.id"], said(theirs)["aicost.record.id"]} == {
-        record.id for record in traced.records
-    }
+    assert {said(own)["aicost.record.id"], said(theirs)["aicost.record.id"]} == {record.id for record in traced.records}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -214,7 +212,7 @@ async def test_the_spans_of_anthropics_sdk_get_the_cost(
 def test_a_stream_of_anthropics_sdk_that_is_closed_is_in_the_trace_of_its_span(
     provider: FakeProvider, traced: Counting, spans: InMemorySpanExporter, leave: str
 ) -> None:
-    """The SDK may end its span before we know the cost; the record names that span."""
+    """The SDK may end its span before we know the cost; then a child of it carries the cost, and only that."""
     provider.always(Reply(text="word " * 50, usage=CLAUDE_USAGE, drop_after=20))
     with sync_client("anthropic", provider) as client:
         stream = client.messages.create(**CLAUDE_STREAM)
@@ -222,7 +220,9 @@ def test_a_stream_of_anthropics_sdk_that_is_closed_is_in_the_trace_of_its_span(
         (stream if leave == "close" else stream.response).close()
     record = traced.only
     assert record.status == "partial"
-    assert record.trace_id in {f"{span.context.trace_id:032x}" for span in spans.get_finished_spans()}
+    finished = spans.get_finished_spans()
+    assert {f"{span.context.trace_id:032x}" for span in finished} == {record.trace_id}
+    assert [said(span)["aicost.record.id"] for span in finished if COST in said(span)] == [record.id]
 
 
 def test_a_failed_call_of_anthropics_sdk_has_one_span(
@@ -323,7 +323,7 @@ async def test_a_call_closed_in_another_context_leaves_no_complaint(
     provider: FakeProvider, traced: Counting, spans: InMemorySpanExporter
 ) -> None:
     """A coroutine that is begun in one context and closed in another, as at the end of an event loop."""
-    import contextvars  # noqa: PLC0415
+    import contextvars
 
     provider.always(Reply(delay=30))
     async with async_client("openai", provider) as client:

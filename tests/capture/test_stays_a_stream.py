@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import openai
 import pytest
+
 from capture.dripping import Dripping, chat_events, claude_events
 from capture.scenarios import CHAT_ASKED, CLAUDE_ASKED
 from capture.world import KEY, TRUST, Counting
-
 from otel_aicost import faults
 from otel_aicost.config import Settings
 
@@ -49,7 +49,7 @@ def test_a_chunk_is_there_before_the_next_is_sent(stream_usage: StreamUsage, lin
         Counting(Settings(ledger=None, stream_usage=stream_usage)) as counting,
     ):
         stream = client.chat.completions.create(**CHAT_ASKED, stream=True)
-        for number, word in enumerate(WORDS):
+        for word in WORDS:
             server.release()
             assert next(stream).choices[0].delta.content == f"{word} "
         server.release(len(events))
@@ -64,7 +64,7 @@ async def test_an_async_chunk_is_there_before_the_next_is_sent() -> None:
         async with async_chat_client(server.url) as client:
             server.release()
             stream = await client.chat.completions.create(**CHAT_ASKED, stream=True)
-            for number, word in enumerate(WORDS):
+            for word in WORDS:
                 assert (await anext(stream)).choices[0].delta.content == f"{word} "
                 server.release()
             server.release(len(CHAT))
@@ -79,7 +79,7 @@ def test_a_text_stream_is_there_word_by_word() -> None:
         server.release(2)
         with client.messages.stream(**CLAUDE_ASKED) as stream:
             texts = stream.text_stream
-            for number, word in enumerate(WORDS):
+            for word in WORDS:
                 server.release()
                 assert next(texts) == f"{word} "
             server.release(len(CLAUDE))

@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from capture.scenarios import MATRIX, Endpoint, run, run_async
 from capture.world import PAID, Counting, async_client, settings, sync_client
-
 from otel_aicost import faults
 
 if TYPE_CHECKING:

@@ -96,10 +96,10 @@ class Counting:
 async def left_alone(counting: Counting, expected: int = 1) -> None:
     """Give the garbage collector and the event loop time to close streams that nobody closed."""
     for _ in range(500):
-        gc.collect()
-        await asyncio.sleep(0.001)
         if len(counting.records) >= expected:
             return
+        gc.collect()
+        await asyncio.sleep(0.001)
 
 
 def settings(provider: FakeProvider, paid: str = "openai", **others: Any) -> Settings:

@@ -309,8 +309,8 @@ class Observation:
         self._done = False
         self._finalizer: weakref.finalize[..., Any] | None = None
 
-    def pass_on(self, chunk: bytes) -> bytes:
-        """Look at a chunk on its way to the application; returns what the application gets."""
+    def look(self, chunk: bytes) -> None:
+        """Look at a chunk on its way to the application."""
         if self._first is not None:
             self._first()
             self._first = None
@@ -319,14 +319,11 @@ class Observation:
             reader.feed(chunk)
             if reader.complete:
                 self.end("read", None)
-        return chunk if self.hidden is None else self.hidden.without(chunk)
 
-    def give_up(self, chunk: bytes, error: Exception) -> bytes:
-        """Looking at `chunk` failed: from here on all goes by unseen, whatever was held back first."""
+    def give_up(self, error: Exception) -> None:
+        """Looking at a chunk failed: the rest of the body goes by unseen."""
         faults.report("capture.body", error)
         self.reader = self._first = None
-        hidden, self.hidden = self.hidden, None
-        return chunk if hidden is None else hidden.held + chunk
 
     def end(self, how: End, error: BaseException | None) -> None:
         """The body ended; only the first time counts."""
@@ -379,9 +376,7 @@ def observe(response: Any, observation: Observation) -> None:  # noqa: ANN401 - 
     observation._finalizer = weakref.finalize(response, observation.drop)  # noqa: SLF001
 
 
-def _end(
-    observation: Observation, how: End, error: BaseException | None, alive: weakref.ref[Any]
-) -> None:
+def _end(observation: Observation, how: End, error: BaseException | None, alive: weakref.ref[Any]) -> None:
     _guarded_end(observation, how, error)
     response = alive()
     if response is not None:
@@ -396,15 +391,17 @@ def _guarded_end(observation: Observation, how: End, error: BaseException | None
         faults.report("capture.body", failure)
 
 
-def _last(observation: Observation) -> bytes:
-    """What was held back and belongs to the application, at the end of a body."""
+def _shown(observation: Observation, chunk: bytes | None) -> bytes:
+    """What the application gets of a chunk, or, at the end, of what was held back."""
     hidden = observation.hidden
     if hidden is None:
-        return b""
+        return chunk or b""
     try:
-        return hidden.rest()
+        return hidden.rest() if chunk is None else hidden.without(chunk)
     except Exception as failure:  # noqa: BLE001 - as above
-        return observation.give_up(b"", failure)
+        faults.report("capture.body", failure)
+        observation.hidden = None
+        return hidden.held + (chunk or b"")
 
 
 class _Chunks:
@@ -428,7 +425,7 @@ class _Chunks:
                 chunk = next(self._chunks)
             except StopIteration:
                 _end(observation, "read", None, self._alive)
-                if rest := _last(observation):
+                if rest := _shown(observation, None):
                     return rest
                 raise
             except BaseException as error:
@@ -437,11 +434,13 @@ class _Chunks:
             finally:
                 observation.reading = False
             try:
-                passed = observation.pass_on(chunk)
+                observation.look(chunk)
             except Exception as error:  # noqa: BLE001 - as above
-                passed = observation.give_up(chunk, error)
-            if passed or not chunk:
-                return passed
+                observation.give_up(error)
+            if observation.hidden is None:
+                return chunk
+            if shown := _shown(observation, chunk):
+                return shown
 
     def close(self) -> None:
         self._chunks.close()  # type: ignore[attr-defined]  # httpx gives a generator
@@ -452,9 +451,7 @@ class _AsyncChunks:
 
     __slots__ = ("_alive", "_chunks", "_observation")
 
-    def __init__(
-        self, chunks: AsyncIterator[bytes], observation: Observation, alive: weakref.ref[Any]
-    ) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], observation: Observation, alive: weakref.ref[Any]) -> None:
         self._chunks = chunks
         self._observation = observation
         self._alive = alive
@@ -470,7 +467,7 @@ class _AsyncChunks:
                 chunk = await self._chunks.__anext__()
             except StopAsyncIteration:
                 _end(observation, "read", None, self._alive)
-                if rest := _last(observation):
+                if rest := _shown(observation, None):
                     return rest
                 raise
             except BaseException as error:
@@ -479,11 +476,13 @@ class _AsyncChunks:
             finally:
                 observation.reading = False
             try:
-                passed = observation.pass_on(chunk)
+                observation.look(chunk)
             except Exception as error:  # noqa: BLE001 - as above
-                passed = observation.give_up(chunk, error)
-            if passed or not chunk:
-                return passed
+                observation.give_up(error)
+            if observation.hidden is None:
+                return chunk
+            if shown := _shown(observation, chunk):
+                return shown
 
     async def aclose(self) -> None:
         await self._chunks.aclose()  # type: ignore[attr-defined]  # httpx gives an asynchronous generator

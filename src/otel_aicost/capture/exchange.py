@@ -89,9 +89,7 @@ class Exchange:
             faults.report("capture.body", failure)
             return Reading()
 
-    def _outcome(
-        self, reading: Reading, how: End, error: BaseException | None, ended: int | None = None
-    ) -> Outcome:
+    def _outcome(self, reading: Reading, how: End, error: BaseException | None, ended: int | None = None) -> Outcome:
         state, usage, estimated = self._usage(reading, how)
         return Outcome(
             status=self._status(reading, how),

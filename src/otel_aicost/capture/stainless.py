@@ -148,7 +148,11 @@ class StainlessCapture:
         return result
 
     async def _request_async(
-        self, wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any  # noqa: ANN401
+        self,
+        wrapped: Callable[..., Any],
+        client: Any,  # noqa: ANN401
+        args: Any,  # noqa: ANN401
+        kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
         token = _pending.set(pending)

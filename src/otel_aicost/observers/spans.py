@@ -83,21 +83,29 @@ class SpanObserver:
     def after(self, record: Record, call_span: CallSpan | None) -> None:
         """Write the record onto its span, and end it if it is ours."""
         span = None if call_span is None else call_span.span
-        if span is None:
-            if call_span is not None and call_span.promised and record.status == "error":
-                return  # the SDK's own span tells of it
-            span = self._tracer.start_span(
-                _name(record.operation, record.request_model or record.response_model),
-                kind=SpanKind.CLIENT,
-                attributes=_opening(record.provider, record.operation, record.request_model),
-                start_time=record.started_ns,
-            )
+        if call_span is not None and not call_span.owned:
+            if span is not None and span.is_recording():
+                span.set_attributes(attributes(record))
+                return
+            if record.status == "error" and (span is not None or call_span.promised):
+                return  # that span has told of it, and there is no cost to add
+        if span is None or call_span is None or not call_span.owned:
+            span = self._late(record, span)
         if span.is_recording():
             span.set_attributes(attributes(record))
-        if call_span is None or call_span.span is None or call_span.owned:
-            if record.status == "error":
-                span.set_status(Status(StatusCode.ERROR))
-            span.end(end_time=record.started_ns + record.duration_ns)
+        if record.status == "error":
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(end_time=record.started_ns + record.duration_ns)
+
+    def _late(self, record: Record, ended: Span | None) -> Span:
+        """A span for a call that has none, or whose span ended before its cost was known: then its child."""
+        return self._tracer.start_span(
+            _name(record.operation, record.request_model or record.response_model),
+            context=None if ended is None else trace.set_span_in_context(ended),
+            kind=SpanKind.CLIENT,
+            attributes=_opening(record.provider, record.operation, record.request_model),
+            start_time=record.started_ns,
+        )
 
 
 def stands_for_a_call(span: Span) -> bool:

@@ -83,7 +83,7 @@ def inclusive(usage: Json) -> dict[str, Quantity] | None:
     )
     totals["input_tokens"] = totals.get("input_tokens", 0) + totals.get("cache_read_tokens", 0) + writes
     totals["cache_write_tokens"] = writes
-    others = {entry.get("model") for entry in items(usage.get("iterations"))} - {None}
+    others = {text(entry.get("model")) for entry in items(usage.get("iterations"))} - {None}
     if len(others) > 1:  # each at the rates of a model of its own: no single price fits
         totals["other_model_tokens"] = totals["input_tokens"] + totals.get("output_tokens", 0)
     return {meter: amount for meter, amount in totals.items() if amount or meter in _ALWAYS}

@@ -26,10 +26,13 @@ PROVIDERS = (
     Provider("nebius", hosts=("api.studio.nebius.*",)),
     Provider("huggingface", hosts=("router.huggingface.co",)),
     Provider("lambda", hosts=("api.lambda.ai",)),
+    Provider("chutes", hosts=("llm.chutes.ai",)),
     Provider("friendli", hosts=("api.friendli.ai",)),
     Provider("baseten", hosts=("inference.baseten.co",)),
     # Gateways: whose price applies is theirs to say (`usage.cost`) or the user's.
     Provider("vercel_ai_gateway", hosts=("ai-gateway.vercel.sh",)),
     Provider("cloudflare_ai_gateway", hosts=("gateway.ai.cloudflare.com",)),
     Provider("helicone", hosts=("ai-gateway.helicone.ai",)),
+    Provider("nano_gpt", hosts=("nano-gpt.com",)),
+    Provider("poe", hosts=("api.poe.com",)),
 )

@@ -98,13 +98,17 @@ def read(body: Json) -> Reading:
         "finish_reasons": tuple(
             reason for choice in items(body.get("choices")) if (reason := text(choice.get("finish_reason")))
         ),
-        "error": text(mapping(body.get("error")).get("code")) if body.get("status") == "failed" else None,
+        "error": _failure(body) if body.get("status") == "failed" else None,
     }
     try:
         counted = {**quantities(usage, USAGE), **tool_calls(body)}
     except AbsurdUsageError as error:
         return Reading(**facts, invalid=str(error))
     return Reading(**facts, usage=counted or None, cost=stated_cost(usage))
+
+
+def _failure(body: Json) -> str:
+    return text(mapping(body.get("error")).get("code")) or "failed"
 
 
 def conditions(body: Json) -> Conditions:
@@ -131,15 +135,14 @@ def tool_calls(body: Json) -> dict[str, Quantity]:
     searches = mapping(tools.get("web_search")).get("num_requests")
     if searches is None:
         searches = sum(
-            item.get("type") == "web_search_call"
-            and mapping(item.get("action")).get("type", "search") == "search"
+            item.get("type") == "web_search_call" and mapping(item.get("action")).get("type", "search") == "search"
             for item in output
         )
     counts: Json = {
         "web_searches": searches,
         "file_searches": sum(item.get("type") == "file_search_call" for item in output),
         "code_executions": len(
-            {item.get("container_id") for item in output if item.get("type") == "code_interpreter_call"}
+            {str(item.get("container_id")) for item in output if item.get("type") == "code_interpreter_call"}
         ),
         # Billed at the image model's rates, which are not those of the response's model: kept apart, so unpriced.
         "image_tool_tokens": mapping(tools.get("image_gen")).get("total_tokens"),
