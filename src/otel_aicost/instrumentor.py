@@ -57,9 +57,11 @@ class AICostInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it comes wi
 
     def _uninstrument(self, **_: Any) -> None:  # noqa: ANN401 - the base class's signature
         capture, self._capture = self._capture, None
-        if capture is not None:
-            capture.remove()
-        stop()
+        try:
+            if capture is not None:
+                capture.remove()
+        finally:
+            stop()
 
     @property
     def patched(self) -> dict[str, tuple[str, ...]]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 BATCH = 500
+END_SECONDS = 1.0
+_END = threading.Event()
+"""The barrier behind which the thread ends."""
 
 
 class Worker(Generic[T]):
@@ -48,19 +51,28 @@ class Worker(Generic[T]):
         self._queue.put(item)
         if self._thread is None:
             self._start()
+        if self._closed:  # meanwhile
+            self._drain()
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was put before is handled; `False` if `timeout` seconds did not suffice."""
         if self._thread is None or self._thread is threading.current_thread():
+            return True
+        if not self._thread.is_alive():
+            self._drain()
             return True
         barrier = threading.Event()
         self._queue.put(barrier)
         return barrier.wait(timeout)
 
     def close(self, timeout: float) -> bool:
-        """Flush, and from now on handle what is put in the thread that puts it."""
+        """Flush, end the thread, and from now on handle what is put in the thread that puts it."""
         done = self.flush(timeout)
         self._closed = True
+        thread = self._thread
+        if done and thread is not None and thread is not threading.current_thread():
+            self._queue.put(_END)
+            thread.join(END_SECONDS)
         if done:
             self._drain()
         return done
@@ -92,6 +104,8 @@ class Worker(Generic[T]):
                 self._guarded(batch)
             if barrier is not None:
                 barrier.set()
+            if barrier is _END:
+                return
 
     def _drain(self) -> None:
         left: list[T] = []
