@@ -232,7 +232,7 @@ class Pipeline:
         reading = outcome.reading
         if call.free:
             return FREE, None
-        if reading.cost is not None:
+        if reading.cost or (reading.cost is not None and outcome.status == "ok"):  # streams begin with a cost of 0
             return Cost(reading.cost.quantize(NANO), (), "provider"), None
         if outcome.usage_state == "invalid":
             return None, Unpriced(UNPRICED_INVALID, f"the response reports an absurd usage: {reading.invalid}")

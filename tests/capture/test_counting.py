@@ -256,6 +256,8 @@ def test_a_usage_of_zero_stays_zero(provider: FakeProvider, counting: Counting, 
         ({"cost": "0.5"}, "0.5"),
         ({"cost": {"total_cost": 0.25, "currency": "USD"}}, "0.25"),
         ({"cost_in_usd_ticks": 12_345_600}, "0.00123456"),
+        ({"cost": 0.001, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.02}}, "0.021"),
+        ({"cost": 0.001, "is_byok": False, "cost_details": {"upstream_inference_cost": 0.02}}, "0.001"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])

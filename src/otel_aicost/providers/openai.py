@@ -123,7 +123,10 @@ def stated_cost(usage: Json) -> Decimal | None:
     if cost is None:
         ticks = dollars(usage.get("cost_in_usd_ticks"))
         return None if ticks is None else ticks / TICKS_PER_DOLLAR
-    return dollars(cost.get("total_cost") if isinstance(cost, dict) else cost)
+    stated = dollars(cost.get("total_cost") if isinstance(cost, dict) else cost)
+    if stated is not None and usage.get("is_byok"):  # OpenRouter's fee; the model is billed to a key of one's own
+        return stated + (dollars(mapping(usage.get("cost_details")).get("upstream_inference_cost")) or 0)
+    return stated
 
 
 def tool_calls(body: Json) -> dict[str, Quantity]:
