@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from capture.dripping import chat_events, claude_events
 from otel_aicost import faults
-from otel_aicost.capture import body as bodies
-from otel_aicost.capture.body import JsonReader, Observation, SseReader, observe, parse_json, reader_for
+from otel_aicost.capture import readers as bodies
+from otel_aicost.capture.body import Observation, observe
+from otel_aicost.capture.readers import JsonReader, SseReader, parse_json, reader_for
 from otel_aicost.providers import endpoint_of
 from otel_aicost.providers.anthropic import MESSAGES
 from otel_aicost.providers.openai import CHAT, RESPONSES
@@ -22,7 +23,8 @@ from otel_aicost.testing.eventstream import chunk as frame
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from otel_aicost.capture.body import End, Reader
+    from otel_aicost.capture.body import End
+    from otel_aicost.capture.readers import Reader
     from otel_aicost.providers.base import Endpoint
 
 WORDS = ("It", "costs", "d\\u00e9j\\u00e0", 'a \\"dime\\"', "data: [DONE]", "日本")

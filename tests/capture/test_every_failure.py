@@ -227,7 +227,7 @@ def test_a_function_that_fails_from_the_beginning_is_not_noticed(
 
 @pytest.mark.parametrize(
     "name",
-    ["capture.body.SseReader.feed", "capture.body.SseReader._take", "capture.body.Observation.look",
+    ["capture.readers.SseReader.feed", "capture.readers.SseReader._take", "capture.body.Observation.look",
      "capture.exchange.Exchange._first_chunk", "capture.exchange.Exchange._settle", "pipeline.Pipeline.finish",
      "providers.openai.read"],
 )  # fmt: skip

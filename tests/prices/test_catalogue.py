@@ -188,7 +188,7 @@ GOLDEN = [
 
 
 @pytest.mark.parametrize(("provider", "model", "usage", "conditions", "day", "dollars"), GOLDEN)
-def test_golden(shipped, provider, model, usage, conditions, day, dollars):  # noqa: PLR0913, PLR0917
+def test_golden(shipped, provider, model, usage, conditions, day, dollars):
     """What a usage of a model costs, to the nano-dollar."""
     assert total(shipped.price(provider, [model], usage, conditions, ns(day))) == Decimal(dollars)
 
@@ -228,7 +228,7 @@ UNPRICED = [
 
 
 @pytest.mark.parametrize(("provider", "model", "usage", "conditions", "day", "why"), UNPRICED)
-def test_unpriced(shipped, provider, model, usage, conditions, day, why):  # noqa: PLR0913, PLR0917
+def test_unpriced(shipped, provider, model, usage, conditions, day, why):
     """What has no price has a reason instead, and a sentence for a human."""
     found = shipped.price(provider, [model], usage, conditions, ns(day))
     assert reason(found) == why

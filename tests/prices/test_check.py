@@ -28,7 +28,7 @@ def doubts(below):
     return look
 
 
-def entry(price="2.00", per=1_000_000, meter="input_tokens", model="gpt-4o", provider="openai", more=FRESH):  # noqa: PLR0913, PLR0917
+def entry(price="2.00", per=1_000_000, meter="input_tokens", model="gpt-4o", provider="openai", more=FRESH):
     rates = f'[{{meter: {meter}, price: "{price}", per: {per}}}]'
     return f"provider: {provider}, model: {model}, periods: [{{from: 2026-01-01, rates: {rates}}}], {more}"
 

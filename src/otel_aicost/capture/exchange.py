@@ -6,16 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from otel_aicost import faults
-from otel_aicost.capture.body import (
-    HiddenEvents,
-    JsonReader,
-    Observation,
-    Reader,
-    SseReader,
-    observe,
-    parse_json,
-    reader_for,
-)
+from otel_aicost.capture.body import HiddenEvents, Observation, observe
+from otel_aicost.capture.readers import JsonReader, Reader, SseReader, parse_json, reader_for
 from otel_aicost.model import NO_USAGE, Outcome, Reading
 from otel_aicost.text_tokens import tokens_of_request
 
