@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from otel_aicost.errors import AICostError, ConfigError, LedgerError, PriceFileError
+from otel_aicost.errors import AICostError, BudgetExceeded, BudgetFileError, ConfigError, LedgerError, PriceFileError
 from otel_aicost.tags import tags
 from otel_aicost.track import track
 
@@ -21,6 +21,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AICostError",
+    "BudgetExceeded",
+    "BudgetFileError",
     "ConfigError",
     "Cost",
     "CostPart",

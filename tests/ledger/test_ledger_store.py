@@ -144,9 +144,10 @@ def test_a_migration_waits_for_another(ledger: Path, look: Callable[..., list[tu
     """A process that starts while another one migrates waits for it, and then has nothing left to do."""
 
     def migrate(other: sqlite3.Connection) -> None:
-        for statement in schema.MIGRATIONS[0]:
-            other.execute(statement)
-        other.execute("PRAGMA user_version = 1")
+        for migration in schema.MIGRATIONS:
+            for statement in migration:
+                other.execute(statement)
+        other.execute(f"PRAGMA user_version = {schema.VERSION}")
 
     while_locked(ledger, "wal", migrate)
     assert look("SELECT count(*) FROM meta") == [(1,)]
@@ -161,7 +162,7 @@ def test_the_change_of_journal_waits_for_a_lock(ledger: Path, look: Callable[...
 
 def test_a_migration_that_fails_leaves_nothing(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a step of a migration fails, the file is as it was, and a later start completes it."""
-    broken = ((*schema.MIGRATIONS[0], "CREATE TABLE calls (again)"),)
+    broken = (*schema.MIGRATIONS[:-1], (*schema.MIGRATIONS[-1], "CREATE TABLE calls (again)"))
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", broken)
         with pytest.raises(LedgerError):

@@ -7,11 +7,15 @@ would write unprotected, and its rows vanish with the WAL file that the parent d
 from __future__ import annotations
 
 import os
+import sys
 import weakref
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
+
+EXIT_SECONDS: Final = 4.0
 
 
 class Forkable(Protocol):
@@ -27,6 +31,13 @@ class Forkable(Protocol):
 def watch(one: Forkable) -> None:
     """Tell `one` of every fork; only a weak reference to it is kept."""
     _watched.add(one)
+
+
+def before_child_exit(flush: Callable[[float], object]) -> None:
+    """Call `flush` at the end of a `multiprocessing` child, which leaves without running `atexit`."""
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if process is not None and util is not None and process.parent_process() is not None:
+        util.Finalize(None, flush, args=(EXIT_SECONDS,), exitpriority=0)
 
 
 def keep_for_ever(connection: sqlite3.Connection) -> None:

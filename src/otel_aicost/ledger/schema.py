@@ -161,6 +161,43 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "INSERT INTO meta VALUES ('created_at', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
         f"PRAGMA application_id = {APPLICATION_ID}",
     ),
+    (
+        """
+        CREATE TABLE budget_windows (
+            budget TEXT NOT NULL,
+            key TEXT NOT NULL,
+            window_id TEXT NOT NULL,
+            starts_at INTEGER,
+            counts_until INTEGER,
+            limit_nano INTEGER,
+            limit_tokens INTEGER,
+            limit_calls INTEGER,
+            spent_nano INTEGER NOT NULL DEFAULT 0 CHECK (spent_nano >= 0),
+            spent_tokens INTEGER NOT NULL DEFAULT 0 CHECK (spent_tokens >= 0),
+            spent_calls INTEGER NOT NULL DEFAULT 0 CHECK (spent_calls >= 0),
+            reserved_nano INTEGER NOT NULL DEFAULT 0 CHECK (reserved_nano >= 0),
+            reserved_tokens INTEGER NOT NULL DEFAULT 0 CHECK (reserved_tokens >= 0),
+            reserved_calls INTEGER NOT NULL DEFAULT 0 CHECK (reserved_calls >= 0),
+            alerted TEXT NOT NULL DEFAULT '0',
+            PRIMARY KEY (budget, key, window_id)
+        )
+        """,
+        """
+        CREATE TABLE reservations (
+            id TEXT NOT NULL,
+            budget TEXT NOT NULL,
+            key TEXT NOT NULL,
+            window_id TEXT NOT NULL,
+            nano INTEGER NOT NULL,
+            tokens INTEGER NOT NULL,
+            calls INTEGER NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('open', 'expired', 'settled')),
+            lease_until_ns INTEGER NOT NULL,
+            PRIMARY KEY (id, budget, key, window_id)
+        )
+        """,
+        "CREATE INDEX reservations_lease ON reservations (state, lease_until_ns)",
+    ),
 )
 """Migration n (counted from 1) makes a file of version n out of one of version n - 1. Append, never edit."""
 
@@ -209,3 +246,5 @@ def verify(connection: sqlite3.Connection) -> None:
     """Read no row of the tables and the view: an `sqlite3.OperationalError` if one is not as it should be."""
     connection.execute(f"SELECT {', '.join(CALL_COLUMNS)} FROM calls LIMIT 0")  # noqa: S608 - constants
     connection.execute(f"SELECT {', '.join(ROLLUP_KEY + ROLLUP_SUMS)} FROM spend LIMIT 0")  # noqa: S608 - constants
+    connection.execute("SELECT budget, key, window_id, spent_nano, reserved_nano, alerted FROM budget_windows LIMIT 0")
+    connection.execute("SELECT id, budget, key, window_id, state, lease_until_ns FROM reservations LIMIT 0")

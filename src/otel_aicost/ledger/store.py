@@ -16,7 +16,7 @@ from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import file, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from otel_aicost.ledger.row import Row
 
@@ -49,15 +49,21 @@ class Store:
     A method raises `DamagedLedgerError` when the file is corrupt, `LedgerError` when it cannot be used now.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open `path`, make it where it is missing, migrate it where it is old."""
+    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
+        """Open `path`, make it where it is missing, migrate it where it is old.
+
+        `busy_seconds`: how long a step of it, and of everything later, waits for the lock of another process.
+        """
+        self._busy_seconds = busy_seconds
         # SQLite follows links and names its companions after the target; so must whoever moves the file.
         self.path = path = Path(os.path.realpath(path))
         self._most = BATCH
         try:
             file.prepare(path)
             self.identity = file.identity(path) or (0, 0)
-            self.connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self.connection = sqlite3.connect(
+                path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
+            )
         except (OSError, sqlite3.Error) as error:
             msg = f"{path} cannot be opened: {error}"
             raise LedgerError(msg) from error
@@ -88,17 +94,26 @@ class Store:
         try:
             if self.connection.execute(_ANY_OLD, (before_ns,)).fetchone() is None:
                 return 0
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                self.connection.execute(_FOLD, (before_ns, limit))
-                folded = self.connection.execute(_DELETE, (before_ns, limit)).rowcount
-                self.connection.execute("COMMIT")
-            finally:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
         except _FROM_SQLITE as error:
             self._explain(error)
-        return folded
+        with self.transaction() as connection:
+            connection.execute(_FOLD, (before_ns, limit))
+            return connection.execute(_DELETE, (before_ns, limit)).rowcount
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection, with the write lock from the beginning; all that is done inside is done, or nothing."""
+        connection = self.connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except _FROM_SQLITE as error:
+            self._explain(error)
 
     def moved(self) -> bool:
         """Whether another file, or none, is at the path by now: what is written here would not be found."""
@@ -128,7 +143,7 @@ class Store:
     def _choose_journal(self) -> None:
         wanted = "delete" if file.on_network(self.path) else "wal"
         mode = self.connection.execute("PRAGMA journal_mode").fetchone()[0]
-        deadline = time.monotonic() + BUSY_SECONDS
+        deadline = time.monotonic() + self._busy_seconds
         while mode != wanted:
             try:
                 mode = self.connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0]

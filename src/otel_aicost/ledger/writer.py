@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import deque
@@ -29,7 +28,6 @@ FIRST_RETRY_SECONDS: Final = 0.05
 LONGEST_RETRY_SECONDS: Final = 30.0
 TURN_SECONDS: Final = 0.2
 FORK_SECONDS: Final = 1.0
-EXIT_SECONDS: Final = 4.0
 FOLD_ROWS: Final = 500
 DAY_SECONDS: Final = 86_400
 
@@ -110,15 +108,9 @@ class Writer:
     def _wake(self) -> None:
         self._woken = True
         if not self._exit_guarded:
-            self._guard_exit()
+            self._exit_guarded = True
+            forks.before_child_exit(self.flush)
         self._worker.put(None)
-
-    def _guard_exit(self) -> None:
-        """Flush at the end of a `multiprocessing` child, which leaves without running `atexit`."""
-        self._exit_guarded = True
-        process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
-        if process is not None and util is not None and process.parent_process() is not None:
-            util.Finalize(None, self.flush, args=(EXIT_SECONDS,), exitpriority=0)
 
     # --- in the background ---------------------------------------------------------------------------------
 

@@ -1,0 +1,176 @@
+"""Windows: which one holds an instant, and that they tile time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_aicost.budgets.window import STEPS, Period, counts_until, parse_period, window_at
+
+ZONES = sorted(available_timezones() - {"localtime"})
+ODD = (
+    "Australia/Lord_Howe",
+    "Pacific/Apia",
+    "America/St_Johns",
+    "America/Havana",
+    "America/Sao_Paulo",
+    "Asia/Beirut",
+    "Asia/Kolkata",
+    "Asia/Kathmandu",
+    "Antarctica/Casey",
+    "America/Scoresbysund",
+    "Africa/Casablanca",
+    "Europe/Berlin",
+)
+"""Zones with half-hour changes, skipped days, changes at or around midnight, offsets that are no whole hours."""
+FIRST, LAST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2000, 2040))
+PERIODS = [
+    *(Period(kind) for kind in ("hour", "day", "week", "month", "quarter", "year")),
+    Period("week", week_start=6),
+    Period("year", year_start=(4, 6)),
+    parse_period("rolling 30d"),
+    parse_period("rolling 1m"),
+]
+NAMES = [f"{period.kind}-{period.week_start}-{period.year_start[0]}-{period.rolling_seconds}" for period in PERIODS]
+
+
+def at(text, zone="UTC"):
+    """Seconds since the epoch of a local time."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp())
+
+
+def tile(period, instant, zone):
+    """The window of the instant holds it, and its neighbours meet it exactly."""
+    window = window_at(period, instant, zone)
+    assert window.start <= instant < window.end
+    before, after = window_at(period, window.start - 1, zone), window_at(period, window.end, zone)
+    assert (before.end, after.start) == (window.start, window.end)
+    assert len({before.id, window.id, after.id}) == 3
+    for inside in (window.start, window.end - 1):
+        assert window_at(period, inside, zone) == window
+
+
+@pytest.mark.parametrize("period", PERIODS, ids=NAMES)
+@settings(max_examples=150, deadline=None)
+@given(zone=st.sampled_from(ZONES), instant=st.integers(FIRST, LAST))
+def test_windows_tile_time_everywhere(period, zone, instant):
+    """In any zone at any instant from 2000 to 2040, windows follow one another without gap or overlap."""
+    tile(period, instant, ZoneInfo(zone))
+
+
+def changes(zone):
+    """The instants at which the clock of a zone is changed, to the second, from 2000 to 2040."""
+    offset = lambda when: datetime.fromtimestamp(when, UTC).astimezone(zone).utcoffset()  # noqa: E731
+    found, step = [], 14 * 86_400
+    for low in range(FIRST, LAST, step):
+        if offset(low) != offset(low + step):
+            start, end = low, low + step
+            while end - start > 1:
+                middle = (start + end) // 2
+                start, end = (middle, end) if offset(middle) == offset(start) else (start, middle)
+            found.append(end)
+    return found
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_windows_tile_time_around_every_change_of_the_clock(name):
+    """In the oddest zones, the windows around every change of the clock from 2000 to 2040 meet exactly."""
+    zone = ZoneInfo(name)
+    found = changes(zone)
+    assert found or name in {"Asia/Kolkata", "Asia/Kathmandu"}
+    for change in found[:: 1 + len(found) // 40]:
+        for beside in (-5400, -60, -1, 0, 59, 1800, 3599):
+            for period in PERIODS[:3]:
+                tile(period, change + beside, zone)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Berlin", "2026-03-29", 23),
+        ("Europe/Berlin", "2026-10-25", 25),
+        ("Europe/Berlin", "2026-10-26", 24),
+        ("Australia/Lord_Howe", "2026-04-05", 24.5),
+        ("Australia/Lord_Howe", "2026-10-04", 23.5),
+        ("Asia/Beirut", "2026-03-29", 23),
+    ],
+)
+def test_a_day_is_as_long_as_the_clock_makes_it(zone, day, hours):
+    """A day with a change of the clock has 23, 25, 23.5 or 24.5 hours."""
+    window = window_at(Period("day"), at(f"{day}T12:00", zone), ZoneInfo(zone))
+    assert (window.id, (window.end - window.start) / 3600) == (day, hours)
+
+
+def test_a_day_that_was_skipped_has_no_window():
+    """In Apia, 29 December 2011 was followed by the 31st."""
+    zone = ZoneInfo("Pacific/Apia")
+    window = window_at(Period("day"), at("2011-12-29T12:00", "Pacific/Apia"), zone)
+    assert window.id == "2011-12-29"
+    assert window_at(Period("day"), window.end, zone).id in {"2011-12-30", "2011-12-31"}
+    assert window_at(Period("day"), window.end + 3600, zone).id == "2011-12-31"
+
+
+def test_a_day_that_has_begun_goes_on_when_the_clock_is_set_back_over_midnight():
+    """St. John's set its clock back at 00:01: the hour before midnight came twice, the day began once."""
+    zone = ZoneInfo("America/St_Johns")
+    began = at("2010-11-07T00:00", "America/St_Johns")
+    assert window_at(Period("day"), began - 1, zone).id == "2010-11-06"
+    assert [window_at(Period("day"), began + seconds, zone).id for seconds in (0, 61, 3599, 7200)] == ["2010-11-07"] * 4
+
+
+@pytest.mark.parametrize(
+    ("period", "moment", "named", "start", "end"),
+    [
+        (Period("hour"), "2026-11-21T05:59:59", "2026-11-21T05+0100", "2026-11-21T05:00", "2026-11-21T06:00"),
+        (Period("day"), "2026-11-21T23:59:59", "2026-11-21", "2026-11-21T00:00", "2026-11-22T00:00"),
+        (Period("day"), "2026-11-22T00:00", "2026-11-22", "2026-11-22T00:00", "2026-11-23T00:00"),
+        (Period("week"), "2026-11-22T23:00", "week 2026-11-16", "2026-11-16T00:00", "2026-11-23T00:00"),
+        (Period("week", week_start=6), "2026-11-22T23:00", "week 2026-11-22", "2026-11-22T00:00", "2026-11-29T00:00"),
+        (Period("month"), "2028-02-29T23:00", "2028-02", "2028-02-01T00:00", "2028-03-01T00:00"),
+        (Period("month"), "2026-12-31T23:59", "2026-12", "2026-12-01T00:00", "2027-01-01T00:00"),
+        (Period("quarter"), "2026-11-21T00:00", "2026-Q4", "2026-10-01T00:00", "2027-01-01T00:00"),
+        (Period("year"), "2026-11-21T00:00", "2026", "2026-01-01T00:00", "2027-01-01T00:00"),
+        (Period("year", year_start=(4, 1)), "2026-03-31T23:59", "year 2025-04-01", "2025-04-01T00:00", "2026-04-01T00:00"),
+        (Period("year", year_start=(4, 1)), "2026-04-01T00:00", "year 2026-04-01", "2026-04-01T00:00", "2027-04-01T00:00"),
+    ],
+)  # fmt: skip
+def test_each_period_has_its_window_in_the_zone(period, moment, named, start, end):
+    """A period's window has its name, and begins and ends at local time in Berlin."""
+    zone = "Europe/Berlin"
+    found = window_at(period, at(moment, zone), ZoneInfo(zone))
+    assert (found.id, found.start, found.end) == (named, at(start, zone), at(end, zone))
+
+
+def test_forever_has_no_end():
+    """The window of `forever` is the same at any time, and never ends."""
+    assert window_at(Period("forever"), 0, ZoneInfo("UTC")) == window_at(Period("forever"), LAST, ZoneInfo("UTC"))
+    assert counts_until(Period("forever"), window_at(Period("forever"), 0, ZoneInfo("UTC"))) is None
+
+
+def test_rolling_spend_counts_for_the_whole_length_and_one_step_at_most_more():
+    """What is spent in a step counts until the length has passed since the step's end."""
+    period = parse_period("rolling 60d")
+    moment = at("2026-11-21T12:00")
+    step = window_at(period, moment, ZoneInfo("UTC"))
+    assert step.end - step.start == 60 * 86_400 // STEPS
+    assert moment + 60 * 86_400 <= counts_until(period, step) <= moment + 61 * 86_400
+    assert step.id.startswith(step.group)
+
+
+@pytest.mark.parametrize("text", ["", "daily", "rolling", "rolling 0d", "rolling 30", "rolling 9999w", "30d", "7 days"])
+def test_a_period_that_is_none_is_refused(text):
+    """Nothing is guessed from a word that is no period."""
+    with pytest.raises(ValueError, match="must be one of"):
+        parse_period(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("rolling 90m", 5400), ("Rolling  12h", 43_200), ("rolling 30d", 2_592_000), ("rolling 2w", 1_209_600)]
+)  # fmt: skip
+def test_rolling_lengths(text, seconds):
+    """A rolling period is so many minutes, hours, days or weeks."""
+    assert parse_period(text).rolling_seconds == seconds
