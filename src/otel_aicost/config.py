@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from otel_aicost import names
+from otel_aicost.budgets.budget import NANO_DIGITS, ON_EXCEED, Plan, parse_money
+from otel_aicost.budgets.simple import simple_budgets
+from otel_aicost.errors import BudgetFileError
+from otel_aicost.tags import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from otel_aicost.budgets.budget import OnExceed
+
 DEFAULT_RETENTION_DAYS = 400
 """Thirteen months of single calls: this month can be held against the same month of last year."""
+
+DEFAULT_CONFIG = Path("aicost.yaml")
+"""In the current directory; that it is missing is no mistake."""
 
 StreamUsage = Literal["estimate", "inject"]
 
@@ -44,6 +54,15 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     baggage_keys: tuple[str, ...] = ()
     metric_tags: tuple[str, ...] = ()
+    config: Path | None = DEFAULT_CONFIG
+    """The file of budgets, or `None`: none is read."""
+    daily_limit: Decimal | None = None
+    """Dollars, as the other limits."""
+    monthly_limit: Decimal | None = None
+    user_daily_limit: Decimal | None = None
+    work_limit: tuple[str, Decimal] | None = None
+    """The tag that names a unit of work, and what each may cost."""
+    on_exceed: OnExceed = "warn"
 
 
 def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
@@ -66,6 +85,34 @@ def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]
             mistakes.append(f"{name}={text!r}: {error}")
     mistakes += _unknown_variables(source)
     return Settings(**values), mistakes  # type: ignore[arg-type]  # each parser gives its attribute's type
+
+
+def load_budgets(settings: Settings) -> tuple[Plan, list[str]]:
+    """The budgets of the file and of the variables, and every mistake in them. It never raises.
+
+    A file with a mistake is left out as a whole: which calls it was about cannot be told. The variables still hold.
+    """
+    plan, mistakes = Plan(), []
+    path = settings.config
+    if path is not None and (path != DEFAULT_CONFIG or path.is_file()):
+        from otel_aicost.budgets.reading import read_budgets  # noqa: PLC0415 - YAML is not needed without a file
+
+        try:
+            plan = read_budgets(path)
+        except BudgetFileError as error:
+            mistakes += [*error.mistakes, f"{path}: NONE of its budgets holds until that is mended"]
+    simple = simple_budgets(
+        settings.daily_limit,
+        settings.monthly_limit,
+        settings.user_daily_limit,
+        settings.work_limit,
+        settings.on_exceed,
+    )
+    named = {budget.name for budget in plan.budgets}
+    clashes = sorted(budget.name for budget in simple if budget.name in named)
+    mistakes += [f"{path}: has a budget {name!r}, which is that of a variable; the file's holds" for name in clashes]
+    others = tuple(budget for budget in simple if budget.name not in named)
+    return Plan((*plan.budgets, *others), plan.lease_seconds), mistakes
 
 
 def _unknown_variables(source: Mapping[str, str]) -> list[str]:
@@ -124,6 +171,29 @@ def _hosts(text: str) -> Mapping[str, str]:
     return MappingProxyType({host.lower(): provider for host, provider in _pairs(text).items()})
 
 
+def _config(text: str) -> Path | None:
+    return None if text.lower() in {"off", "none", "false"} else _path(text)
+
+
+def _dollars(text: str) -> Decimal:
+    return Decimal(parse_money(text)).scaleb(-NANO_DIGITS)
+
+
+def _work(text: str) -> tuple[str, Decimal]:
+    tag, equals, amount = text.partition("=")
+    if not equals or not KEY.fullmatch(tag.strip()):
+        msg = "expected a tag and what each of its values may cost: analysis_id=5"
+        raise ValueError(msg)
+    return tag.strip(), _dollars(amount)
+
+
+def _on_exceed(text: str) -> str:
+    if text.lower() not in ON_EXCEED:
+        msg = f"expected {' or '.join(ON_EXCEED)}"
+        raise ValueError(msg)
+    return text.lower()
+
+
 def _stream_usage(text: str) -> str:
     if text not in {"estimate", "inject"}:
         msg = "expected estimate or inject"
@@ -143,4 +213,10 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "tags": (names.ENV_TAGS, _pairs),
     "baggage_keys": (names.ENV_BAGGAGE_KEYS, _words),
     "metric_tags": (names.ENV_METRIC_TAGS, _words),
+    "config": (names.ENV_CONFIG, _config),
+    "daily_limit": (names.ENV_DAILY_LIMIT, _dollars),
+    "monthly_limit": (names.ENV_MONTHLY_LIMIT, _dollars),
+    "user_daily_limit": (names.ENV_USER_DAILY_LIMIT, _dollars),
+    "work_limit": (names.ENV_WORK_LIMIT, _work),
+    "on_exceed": (names.ENV_ON_EXCEED, _on_exceed),
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.config import Settings
     from otel_aicost.observers import Observer
+    from otel_aicost.observers.budgets import BudgetObserver
     from otel_aicost.prices.catalogue import Catalogue
 
 EXIT_SECONDS = 4.0
@@ -73,7 +74,7 @@ def start(settings: Settings) -> Pipeline:
     """Make the pipeline of this process; one that is disabled prices what it is asked, and writes nowhere."""
     global _pipeline  # noqa: PLW0603 - one a process
     spans = SpanObserver() if settings.enabled else None
-    _pipeline = Pipeline(settings, lambda: load_prices(settings), spans, _observers(settings))
+    _pipeline = Pipeline(settings, lambda: load_prices(settings), spans, _observers(settings), _budgets(settings))
     settle_with(_pipeline.settle)
     atexit.register(stop)
     return _pipeline
@@ -98,6 +99,20 @@ def load_prices(settings: Settings) -> Catalogue:
     from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415
 
     return Catalogue.load(settings.prices)
+
+
+def _budgets(settings: Settings) -> BudgetObserver | None:
+    """Who holds calls to their budgets; `None` where there is none, and then calls pay nothing for it."""
+    if not settings.enabled:
+        return None
+    plan, mistakes = config.load_budgets(settings)
+    for mistake in mistakes:
+        faults.LOGGER.warning("otel-aicost: %s", mistake)
+    if not plan.budgets:
+        return None
+    from otel_aicost.observers.budgets import BudgetObserver  # noqa: PLC0415
+
+    return BudgetObserver(plan, settings.ledger)
 
 
 def _observers(settings: Settings) -> list[Observer]:

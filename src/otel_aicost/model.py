@@ -66,8 +66,8 @@ METERS: Mapping[str, str] = MappingProxyType(
 )
 """Every meter and what it counts. A meter that is not here can be recorded; it needs a price of the user's."""
 
-Status: TypeAlias = Literal["ok", "error", "partial"]
-"""`partial`: a stream that ended before its end."""
+Status: TypeAlias = Literal["ok", "error", "partial", "blocked"]
+"""`partial`: a stream that ended before its end; `blocked`: a budget did not let it be sent."""
 
 UsageState: TypeAlias = Literal["reported", "missing", "unread", "invalid", "none"]
 """Where the usage stands: `reported` by the provider; `missing` from a response that should have it (an estimate may

@@ -8,19 +8,23 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry import baggage, context
+from opentelemetry import baggage, context, trace
 
-from otel_aicost import faults
+from otel_aicost import faults, names
+from otel_aicost.budgets.budget import Subject
 from otel_aicost.model import (
     NANO,
     NO_CONDITIONS,
+    NO_PARAMETERS,
     UNPRICED_FAILED,
     UNPRICED_INVALID,
     UNPRICED_USAGE,
     Cost,
+    Outcome,
     Record,
     Unpriced,
 )
@@ -35,8 +39,10 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
     from otel_aicost.config import Settings
-    from otel_aicost.model import Call, Outcome
+    from otel_aicost.errors import BudgetExceeded
+    from otel_aicost.model import Call, Quantity
     from otel_aicost.observers import Observer
+    from otel_aicost.observers.budgets import BudgetObserver, Hold
     from otel_aicost.observers.spans import CallSpan, SpanObserver
     from otel_aicost.prices.catalogue import Catalogue
     from otel_aicost.track import track
@@ -53,7 +59,7 @@ if hasattr(os, "register_at_fork"):
 class OpenCall:
     """A call on its way; see `capture.OpenCall`."""
 
-    __slots__ = ("_context", "_pipeline", "call", "span", "tags", "tracks")
+    __slots__ = ("_context", "_pipeline", "call", "hold", "span", "tags", "tracks")
 
     def __init__(self, pipeline: Pipeline, call: Call, span: CallSpan | None) -> None:
         self._pipeline = pipeline
@@ -62,6 +68,17 @@ class OpenCall:
         self.span = span
         self.tags = pipeline.tags_of(call.tags)
         self.tracks = open_scopes()
+        self.hold: Hold | None = None
+
+    @property
+    def awaits_budget(self) -> bool:
+        return self.hold is not None and self.hold.blocking
+
+    def admit(self) -> BudgetExceeded | None:
+        return self._pipeline.admit(self)
+
+    async def admit_async(self) -> BudgetExceeded | None:
+        return await self._pipeline.admit_async(self)
 
     def enter(self) -> None:
         if self.span is not None and self.span.own is not None:
@@ -80,6 +97,7 @@ class OpenCall:
         self._pipeline.finish(self, outcome)
 
     def abandon(self) -> None:
+        self._pipeline.release(self)
         if self.span is not None:
             self.span.abandon()
 
@@ -96,28 +114,92 @@ class Pipeline:
         load_prices: Callable[[], Catalogue],
         spans: SpanObserver | None,
         observers: Sequence[Observer],
+        budgets: BudgetObserver | None = None,
     ) -> None:
         self.settings = settings
         self._load_prices = load_prices
         self._catalogue: Catalogue | None = None
         self._warming = False
         self._spans = spans
-        self._observers = tuple(observers)
-        self._service: str | None = None
         self._worker: Worker[Callable[[], object]] = Worker("aicost-pipeline", _run_all)
+        self._observers = tuple(observers)
+        self._budgets = budgets
+        if budgets is not None:  # the first call is to find prices and ledger ready
+            self.later(self.warm)
+            budgets.books.warm()
+        self._service: str | None = None
 
-    def begin(self, call: Call) -> OpenCall:
-        """A call is about to be sent: open its span, and see that prices are being loaded."""
+    def begin(self, call: Call, body: Mapping[str, Any] = NO_PARAMETERS) -> OpenCall:
+        """A call is about to be sent: open its span, find its budgets, and see that prices are being loaded."""
         if not self._warming:
             self._warming = True
             self.later(self.warm)
+        trace_id = None if self._budgets is None else _trace_id()  # before a span of our own begins one
         span = None
         if self._spans is not None and not call.only_with_usage:
             try:
                 span = self._spans.before(call)
             except Exception as error:  # noqa: BLE001 - calling an observer is one of the guarded places
                 faults.report("spans.before", error)
-        return OpenCall(self, call, span)
+        opened = OpenCall(self, call, span)
+        if self._budgets is not None:
+            try:
+                opened.hold = self._budgets.hold(new_id(), call, self._subject(call, opened.tags, trace_id), body)
+            except Exception as error:  # noqa: BLE001 - as above
+                faults.report("budgets.hold", error)
+        return opened
+
+    def admit(self, opened: OpenCall) -> BudgetExceeded | None:
+        """Reserve what the call may cost; or why it must not be sent, and then it is on record as blocked."""
+        if self._budgets is None or opened.hold is None:
+            return None
+        try:
+            refused = self._budgets.admit(opened.hold, self._foresee)
+        except Exception as error:  # noqa: BLE001 - an error of ours must not stop a call
+            faults.report("budgets.admit", error)
+            return None
+        return self._refuse(opened, refused)
+
+    async def admit_async(self, opened: OpenCall) -> BudgetExceeded | None:
+        """As `admit`, without blocking the event loop."""
+        if self._budgets is None or opened.hold is None:
+            return None
+        try:
+            refused = await self._budgets.admit_async(opened.hold, self._foresee)
+        except Exception as error:  # noqa: BLE001 - as above
+            faults.report("budgets.admit", error)
+            return None
+        return self._refuse(opened, refused)
+
+    def _refuse(self, opened: OpenCall, refused: BudgetExceeded | None) -> BudgetExceeded | None:
+        if refused is not None:
+            named = {names.AICOST_BUDGET: refused.budget, names.AICOST_BUDGET_KEY: refused.key or None}
+            told = {name: value for name, value in named.items() if value is not None}
+            opened.call = replace(opened.call, parameters={**opened.call.parameters, **told})
+            kind = type(refused).__qualname__
+            opened.finish(Outcome("blocked", "none", error_type=kind, ended_ticks=time.perf_counter_ns()))
+        return refused
+
+    def _foresee(self, call: Call, usage: Mapping[str, Quantity]) -> Cost | Unpriced:
+        models = (call.request_model,) if call.request_model else ()
+        return self.warm().price(call.provider, models, usage, call.conditions, call.started_ns)
+
+    def _subject(self, call: Call, tags: Mapping[str, str], trace_id: str | None) -> Subject:
+        return Subject(call.provider, call.request_model or "", call.operation, self.service(), tags, trace_id)
+
+    def release(self, opened: OpenCall) -> None:
+        """Give back what was reserved for a call that cost nothing."""
+        if self._budgets is not None and opened.hold is not None:
+            self._budgets.release(opened.hold)
+
+    def _settle(self, opened: OpenCall, record: Record) -> None:
+        if self._budgets is None:
+            return
+        try:
+            if opened.hold is not None:
+                self._budgets.settle(opened.hold, record)
+        except Exception as error:  # noqa: BLE001 - as above
+            faults.report("budgets.settle", error)
 
     def finish(self, opened: OpenCall, outcome: Outcome) -> None:
         """A response ended. Until the prices are there, it waits for them in the background."""
@@ -149,7 +231,7 @@ class Pipeline:
         """Wait until every finished call has reached its last observer. `False` if `timeout` did not suffice."""
         until = time.monotonic() + timeout
         done = self.settle(timeout)
-        for observer in self._observers:
+        for observer in self._closable():
             done = observer.flush(max(0.0, until - time.monotonic())) and done
         return done
 
@@ -157,9 +239,12 @@ class Pipeline:
         """As `flush`; what still comes is handled where it comes."""
         until = time.monotonic() + timeout
         done = self._worker.close(timeout)
-        for observer in self._observers:
+        for observer in self._closable():
             done = observer.close(max(0.1, until - time.monotonic())) and done
         return done
+
+    def _closable(self) -> tuple[Observer | BudgetObserver, ...]:
+        return self._observers if self._budgets is None else (*self._observers, self._budgets)
 
     def _hand_on(self, record: Record, scopes: tuple[track, ...], span: CallSpan | None) -> None:
         for scope in scopes:
@@ -180,6 +265,8 @@ class Pipeline:
         opened = OpenCall(self, call, None)
         record = self._price(opened, outcome, None)
         self._hand_on(record, opened.tracks, None)
+        if self._budgets is not None:
+            self._budgets.charge(record, self._subject(call, opened.tags, _trace_id()))
         return record
 
     def _conclude(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> None:
@@ -187,7 +274,9 @@ class Pipeline:
             record = self._price(opened, outcome, span)
         except Exception as error:  # noqa: BLE001 - nothing of ours may reach the application
             faults.report("pipeline", error)
+            self.release(opened)
             return
+        self._settle(opened, record)
         self._hand_on(record, opened.tracks, span)
 
     def _price(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> Record:
@@ -277,12 +366,15 @@ def new_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
+def _trace_id() -> str | None:
+    here = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(here.trace_id) if here.is_valid else None
+
+
 def _service_name() -> str:
     named = os.environ.get("OTEL_SERVICE_NAME")
     if named:
         return named
-    from opentelemetry import trace  # noqa: PLC0415
-
     resource = getattr(trace.get_tracer_provider(), "resource", None)
     name = str(resource.attributes.get("service.name", "")) if resource is not None else ""
     if name and not name.startswith("unknown_service"):

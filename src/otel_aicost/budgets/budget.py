@@ -92,8 +92,8 @@ class Budget:
     """One window for each value: names of tags, or `trace`, or `service`. A call without one is not concerned."""
     on_exceed: OnExceed = "warn"
     mode: Mode = "balanced"
-    alert_at: tuple[Decimal, ...] = ()
-    """Shares of a limit at which a line is logged, once a window."""
+    alert_at: tuple[Decimal, ...] = (Decimal(1),)
+    """Shares of a limit at which a line is logged, once a window; ascending."""
     overrides: Mapping[str, Limits] = field(default_factory=lambda: MappingProxyType({}))
     """Other limits for some keys; each has all three."""
     on_unpriced: OnUnpriced = "warn"
@@ -133,8 +133,8 @@ class Line(NamedTuple):
     window: Window
     limits: Limits
     amounts: Amounts = Amounts()
-    must_fit: bool = True
-    """Not to be admitted where the limit is reached. A call that costs nothing always fits."""
+    checked: Limits = Limits()
+    """The limits that the amounts have to fit in; none where the amount is not known and that is allowed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,7 +259,7 @@ def _shares(node: yaml.Node) -> tuple[Decimal, ...]:
         raise WrongError(msg) from None
     if not all(share.is_finite() and Decimal("0.001") <= share <= 10 for share in shares):  # noqa: PLR2004 - as it says
         raise WrongError(msg)
-    return tuple(sorted(set(shares)))
+    return tuple(sorted({*shares, Decimal(1)}))  # that all is spent is always said
 
 
 def _unpriced(node: yaml.Node) -> tuple[OnUnpriced, int]:

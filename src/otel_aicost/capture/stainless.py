@@ -132,6 +132,10 @@ class StainlessCapture:
 
     def _request(self, wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
         pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
+        if pending is not None and pending.opened.awaits_budget:
+            refused = _attempt(pending.opened.admit)
+            if refused is not None:
+                raise refused
         token = _pending.set(pending)
         if pending is not None:
             _attempt(pending.opened.enter)
@@ -155,6 +159,8 @@ class StainlessCapture:
         kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
+        if pending is not None and pending.opened.awaits_budget:
+            await _admitted(pending)
         token = _pending.set(pending)
         if pending is not None:
             _attempt(pending.opened.enter)
@@ -193,7 +199,7 @@ class StainlessCapture:
             changed = copy(options)  # the application may send its own again
             changed.json_data = asked
             args, kwargs = _replaced(args, kwargs, changed)
-        pending = _Pending(sink.begin(_call(client, route, sent)), route, body)
+        pending = _Pending(sink.begin(_call(client, route, sent), body), route, body)
         pending.injected = asked is not None
         return pending, args, kwargs
 
@@ -256,6 +262,20 @@ def _attempt(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Non
     except Exception as error:  # noqa: BLE001 - reading a response is one of the guarded places
         faults.report("capture.request", error)
         return None
+
+
+async def _admitted(pending: _Pending) -> None:
+    """Return when the call may be sent; raise what its budgets say, and nothing of ours."""
+    try:
+        refused = await pending.opened.admit_async()
+    except Exception as error:  # noqa: BLE001 - as above
+        faults.report("capture.request", error)
+        return
+    except BaseException as error:  # cancelled meanwhile
+        _attempt(pending.fail, error)
+        raise
+    if refused is not None:
+        raise refused
 
 
 def _leave(pending: _Pending | None, token: Token[_Pending | None]) -> None:

@@ -93,7 +93,7 @@ class SpanObserver:
             span = self._late(record, span)
         if span.is_recording():
             span.set_attributes(attributes(record))
-        if record.status == "error":
+        if record.status in {"error", "blocked"}:
             span.set_status(Status(StatusCode.ERROR))
         span.end(end_time=record.started_ns + record.duration_ns)
 

@@ -45,6 +45,7 @@ def settings() -> Section:
     """The environment as otel-aicost reads it, and its mistakes."""
     section = Section("Settings")
     values, mistakes = config.load()
+    mistakes += config.load_budgets(values)[1]
     for attribute, (name, _) in config._VARIABLES.items():  # noqa: SLF001 - the one list of them
         section.facts[name] = _shown(getattr(values, attribute))
     for mistake in mistakes:
@@ -215,5 +216,5 @@ def _shown(value: object) -> object:
     if isinstance(value, Mapping):
         return ",".join(f"{key}={text}" for key, text in value.items())
     if isinstance(value, Iterable):
-        return ",".join(sorted(value) if isinstance(value, frozenset) else value)
+        return ",".join(map(str, sorted(value) if isinstance(value, frozenset) else value))
     return "off" if value is None else str(value)

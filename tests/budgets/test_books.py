@@ -1,0 +1,476 @@
+"""The books: reserve for all or none, settle once, whatever happens to the process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from budgets.lines import DAY, HALF, line, taking
+
+from otel_aicost import faults
+from otel_aicost.budgets.window import Period, Window
+from otel_aicost.ledger.balances import Settlement
+from otel_aicost.ledger.books import WAIT_SECONDS, Books, StoreDownError
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def alerts():
+    return []
+
+
+@pytest.fixture
+def books(ledger, alerts):
+    made = Books(ledger, 60.0, alerts.append)
+    yield made
+    made.close(5)
+
+
+@pytest.fixture
+def look(ledger):
+    def ask(sql, *parameters):
+        with closing(sqlite3.connect(ledger, timeout=10)) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    return ask
+
+
+@pytest.fixture
+def spawn(ledger):
+    """Start Python code in a process of its own; `ledger` is there, and `budgets.lines`."""
+    started = []
+
+    def start(code, *arguments):
+        path = os.pathsep.join([str(TESTS), *(entry for entry in sys.path if entry)])
+        child = subprocess.Popen(
+            [sys.executable, "-c", HEAD + code, str(ledger), *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(child)
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+HEAD = """
+import os, sys, threading, time
+from pathlib import Path
+from budgets.lines import DAY, line, taking
+from otel_aicost.ledger.balances import Settlement
+from otel_aicost.ledger.books import Books
+ledger = Path(sys.argv[1])
+"""
+STANDING = "SELECT key, spent_nano, reserved_nano, spent_calls, reserved_calls FROM budget_windows ORDER BY key, window_id"
+
+
+def settled(books, identifier, *lines):
+    books.settle(Settlement(identifier, lines))
+    assert books.flush(10)
+
+
+def test_reserve_then_settle(books, look):
+    """What is reserved becomes what was really spent."""
+    assert books.reserve("1", [line(4)]) is None
+    assert look(STANDING) == [("", 0, 4, 0, 1)]
+    settled(books, "1", taking(line(), 3))
+    assert look(STANDING) == [("", 3, 0, 1, 0)]
+
+
+def test_settling_twice_changes_nothing(books, look):
+    """Only the first settlement of a reservation counts, also one in another process's name."""
+    books.reserve("1", [line(4)])
+    for amount in (3, 4, 3):
+        settled(books, "1", taking(line(), amount))
+    assert look(STANDING) == [("", 3, 0, 1, 0)]
+
+
+def test_a_failed_call_gives_back_what_it_reserved(books, look):
+    """Settled with nothing, the window is as before."""
+    books.reserve("1", [line(4)])
+    settled(books, "1", taking(line(), 0, calls=0))
+    assert look(STANDING) == [("", 0, 0, 0, 0)]
+
+
+@pytest.mark.parametrize(("asked", "fits"), [(6, True), (7, False)])
+def test_spent_and_reserved_and_asked_together_must_fit(books, asked, fits):
+    """At the limit a call is admitted, one nano-dollar above it is not."""
+    books.reserve("1", [line(1)])
+    settled(books, "1", taking(line(), 1))
+    books.reserve("2", [line(3)])
+    refusal = books.reserve("3", [line(asked)])
+    assert (refusal is None) is fits
+    if refusal is not None:
+        assert (refusal.unit, refusal.spent.nano, refusal.reserved.nano) == (0, 1, 3)
+        assert refusal.resets_at == DAY.end
+
+
+def test_nothing_more_fits_a_window_that_is_full(books):
+    """A call whose cost cannot be foreseen (0) is not admitted where all is spent; nor where the limit is 0."""
+    assert books.reserve("1", [line(10)]) is None
+    assert books.reserve("2", [line(0)]) is not None
+    assert books.reserve("3", [line(0, limit=0, name="none")]) is not None
+
+
+def test_calls_and_tokens_have_limits_too(books):
+    """The refusal says which of the amounts does not fit."""
+    two = line(0, limit=None, calls=2)
+    assert [books.reserve(str(number), [two]) for number in range(2)] == [None, None]
+    refusal = books.reserve("2", [two])
+    assert (refusal.unit, refusal.reserved.calls) == (2, 2)
+    many = taking(line(limit=None, tokens=100, name="t"), 0, tokens=101)
+    assert books.reserve("3", [many]).unit == 1
+
+
+def test_all_budgets_of_a_call_or_none(books, look):
+    """When the second budget refuses, nothing is reserved in the first."""
+    assert books.reserve("1", [line(4, key="a"), line(11, key="b")]).line.key == "b"
+    assert look(STANDING) == []
+    assert look("SELECT count(*) FROM reservations") == [(0,)]
+
+
+def test_keys_and_windows_are_apart(books):
+    """What one key has spent, or the day before has, is not held against another."""
+    tomorrow = Window("2026-11-22", DAY.end, DAY.end + 86_400)
+    assert books.reserve("1", [line(10, key="a")]) is None
+    assert books.reserve("2", [line(10, key="b")]) is None
+    assert books.reserve("3", [line(10, key="a", window=tomorrow)]) is None
+    assert books.reserve("4", [line(1, key="a")]) is not None
+
+
+def test_a_rolling_window_is_the_sum_of_its_steps(books):
+    """Spend of a step counts until the length has passed, and no longer."""
+    period = Period("rolling", rolling_seconds=600)
+    steps = [Window(f"rolling 600s {start}", start, start + 10, "rolling 600s ") for start in (1000, 1010, 1610, 1620)]
+    admitted = [
+        books.reserve(str(number), [line(5, window=step, period=period)]) is None for number, step in enumerate(steps)
+    ]
+    assert admitted == [True, True, True, True]
+    assert books.reserve("x", [line(1, window=steps[2], period=period)]) is not None
+    refusal = books.reserve("y", [line(1, window=steps[3], period=period)])
+    assert refusal.resets_at == 1620 + 600
+
+
+def test_a_changed_limit_holds_from_the_next_call_on(books, look):
+    """Limits are not kept with the balance: up or down, the next decision knows the new one."""
+    assert books.reserve("1", [line(8, limit=10)]) is None
+    assert books.reserve("2", [line(8, limit=20)]) is None
+    assert look("SELECT limit_nano FROM budget_windows") == [(20,)]
+    assert books.reserve("3", [line(1, limit=10)]) is not None
+
+
+def test_settled_spend_is_there_for_the_next_reservation(books):
+    """A process that settles and reserves again never waits for, or is refused by, its own background work."""
+    for number in range(200):
+        assert books.reserve(str(number), [line(10, limit=10, key=str(number % 3))]) is None
+        books.settle(Settlement(str(number), (taking(line(key=str(number % 3)), 0),)))
+
+
+def test_each_threshold_is_told_once_a_window(ledger, books, alerts):
+    """Two processes that pass a threshold tell of it once; a jump over two tells of the higher one."""
+    other_alerts = []
+    other = Books(ledger, 60.0, other_alerts.append)
+    half = line(alert_at=(HALF, HALF + HALF))
+    settled(books, "1", taking(half, 4))
+    assert alerts == []
+    settled(books, "2", taking(half, 1))
+    settled(other, "3", taking(half, 1))
+    settled(other, "4", taking(half, 10))
+    settled(books, "5", taking(half, 1))
+    other.close(5)
+    assert [alert.share for alert in alerts] == [HALF]
+    assert [(alert.share, alert.spent.nano) for alert in other_alerts] == [(1, 16)]
+
+
+# --- leases ------------------------------------------------------------------------------------------------------
+
+
+def test_an_expired_lease_is_given_back_by_whoever_comes_next(ledger, look):
+    """A reservation nobody renews holds until its lease ends; settled later, it still counts, once."""
+    silent = Books(ledger, 0.2, lambda _: None)
+    silent._tick_later = lambda _: None  # this one is stopped: it renews nothing
+    assert silent.reserve("1", [line(10)]) is None
+    other = Books(ledger, 60.0, lambda _: None)
+    assert other.reserve("2", [line(10)]) is not None
+    time.sleep(0.25)
+    assert other.reserve("3", [line(4)]) is None
+    assert look(STANDING) == [("", 0, 4, 0, 1)]
+    settled(silent, "1", taking(line(), 2))
+    settled(silent, "1", taking(line(), 2))
+    assert look(STANDING) == [("", 2, 4, 1, 1)]
+    other.close(5)
+    silent.close(5)
+
+
+def test_a_long_call_keeps_its_reservation(ledger):
+    """While its process lives, a reservation is renewed past its lease."""
+    books = Books(ledger, 0.3, lambda _: None)
+    assert books.reserve("1", [line(10)]) is None
+    time.sleep(1.2)
+    other = Books(ledger, 60.0, lambda _: None)
+    assert other.reserve("2", [line(1)]) is not None
+    books.close(5)
+    other.close(5)
+
+
+def test_kill_9_leaves_no_reservation_past_its_lease(ledger, spawn, look):
+    """After 200 killed processes everything reserved comes back, and what is spent is what was settled."""
+    moments = [0.002 * (number % 7) for number in range(200)]
+    for batch in range(0, 200, 20):
+        forked = spawn(FORKED_KILLED, 20)
+        assert forked.stdout.readline() == "ready\n"
+        time.sleep(moments[batch // 20])
+        forked.stdin.write("kill\n")
+        forked.stdin.flush()
+        assert forked.stdout.readline() == "20\n"
+    assert look("SELECT count(*) FROM reservations WHERE state = 'open'")[0][0] > 0
+    time.sleep(1.1)
+    books = Books(ledger, 60.0, lambda _: None)
+    while look("SELECT count(*) FROM reservations WHERE state = 'open'") != [(0,)]:
+        assert books.reserve("probe", [line(0, limit=10**9, name="probe")]) is None
+        settled(books, "probe", taking(line(limit=10**9, name="probe"), 0, calls=0))
+    balances = dict(look("SELECT key, spent_nano FROM budget_windows WHERE budget = 'b'"))
+    rows = dict(look("SELECT key, sum(nano) FROM reservations WHERE budget = 'b' AND state = 'settled' GROUP BY key"))
+    assert balances == {key: rows.get(key, 0) for key in balances}
+    assert look("SELECT sum(reserved_nano), sum(reserved_calls) FROM budget_windows") == [(0, 0)]
+    assert look("PRAGMA integrity_check") == [("ok",)]
+    books.close(5)
+
+
+FORKED_KILLED = """
+import signal
+def work():
+    books = Books(ledger, 1.0, lambda _: None)
+    for number in range(10**9):
+        name = f"{os.getpid()}-{number}"
+        try:
+            refused = books.reserve(name, [line(3, limit=10**9), line(1, limit=10**9, key="k")])
+        except Exception:
+            continue
+        if number == 1:
+            os.write(told, b"x")
+        if refused is None and number % 2:
+            books.settle(Settlement(name, (taking(line(limit=10**9), 2), taking(line(limit=10**9, key="k"), 1))))
+heard, told = os.pipe()
+children = []
+for _ in range(int(sys.argv[2])):
+    pid = os.fork()
+    if pid == 0:
+        work()
+    children.append(pid)
+os.read(heard, 1)
+print("ready", flush=True)
+sys.stdin.readline()
+for pid in children:
+    os.kill(pid, signal.SIGKILL)
+print(sum(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9 for pid in children), flush=True)
+"""
+
+RACER = """
+def work():
+    books = Books(ledger, 60.0, lambda _: None)
+    admitted, lock = [], threading.Lock()
+    def race(thread):
+        for number in range(25):
+            name = f"{os.getpid()}-{thread}-{number}"
+            while True:
+                try:
+                    refused = books.reserve(name, [line(1, limit=500), line(1, limit=10**6, key="k")])
+                except Exception:
+                    time.sleep(0.05)
+                    continue
+                break
+            if refused is None:
+                with lock:
+                    admitted.append(name)
+                books.settle(Settlement(name, (taking(line(limit=500), 1), taking(line(limit=10**6, key="k"), 1))))
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    assert books.close(30)
+    return len(admitted)
+children = []
+for _ in range(16):
+    heard, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(told, str(work()).encode())
+        os._exit(0)
+    os.close(told)
+    children.append((pid, heard))
+print(sum(int(os.read(heard, 20)) for _, heard in children))
+"""
+
+
+def test_exactly_so_many_are_admitted_as_fit(spawn, look):
+    """16 processes of 4 threads race for a window of 500: exactly 500 get in, and the balance is their sum."""
+    racer = spawn(RACER)
+    assert racer.communicate(timeout=120)[0] == "500\n"
+    assert look(STANDING) == [("", 500, 0, 500, 0), ("k", 500, 0, 500, 0)]
+
+
+# --- a ledger that does not answer -------------------------------------------------------------------------------
+
+FREEZER = """
+import sqlite3
+connection = sqlite3.connect(ledger, isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_frozen_ledger_costs_one_call_a_moment_and_the_next_nothing(books, spawn):
+    """With the write lock held by a stopped process, of 20 calls one waits; when it goes on, so do the books."""
+    assert books.reserve("0", [line(1)]) is None
+    freezer = spawn(FREEZER)
+    assert freezer.stdout.readline() == "locked\n"
+    os.kill(freezer.pid, signal.SIGSTOP)
+    waits = []
+    for number in range(20):
+        began = time.monotonic()
+        with pytest.raises(StoreDownError):
+            books.reserve(f"f{number}", [line(1)])
+        waits.append(time.monotonic() - began)
+    books.settle(Settlement("0", (taking(line(), 1),)))
+    assert sum(wait > WAIT_SECONDS / 2 for wait in waits) == 1
+    assert max(waits) < WAIT_SECONDS * 4  # twice the wait, and room for a busy machine
+    os.kill(freezer.pid, signal.SIGCONT)
+    freezer.stdin.write("\n")
+    freezer.stdin.flush()
+    for _ in range(100):
+        if not books._down:
+            break
+        time.sleep(0.1)
+    assert books.reserve("1", [line(9)]) is None  # the one that waited was settled: 1 + 9 fit
+    assert books.reserve("2", [line(1)]) is not None
+    assert faults.counts()["budgets"] >= 1
+
+
+def test_threads_that_wait_together_wait_once(books, spawn):
+    """Twenty threads at once at a frozen ledger are all through in about the time of one wait."""
+    assert books.reserve("0", [line(1)]) is None
+    freezer = spawn(FREEZER)
+    assert freezer.stdout.readline() == "locked\n"
+    os.kill(freezer.pid, signal.SIGSTOP)
+    failed = []
+
+    def attempt(number):
+        try:
+            books.reserve(f"t{number}", [line(1)])
+        except StoreDownError:
+            failed.append(number)
+
+    threads = [threading.Thread(target=attempt, args=(number,)) for number in range(20)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - began < WAIT_SECONDS * 8
+    assert len(failed) == 20
+    os.kill(freezer.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("what", ["none", "directory", "other"])
+def test_without_a_ledger_every_reservation_fails_at_once(tmp_path, what):
+    """No ledger, one that cannot be opened, and another program's database: down, and never an error of another kind."""
+    path = {"none": None, "directory": tmp_path, "other": tmp_path / "other.db"}[what]
+    if what == "other":
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE theirs (x)")
+    books = Books(path, 60.0, lambda _: None)
+    for number in range(3):
+        with pytest.raises(StoreDownError):
+            books.reserve(str(number), [line(1)])
+    books.close(5)
+
+
+# --- forks -------------------------------------------------------------------------------------------------------
+
+FORKER = """
+books = Books(ledger, 60.0, lambda _: None)
+assert books.reserve("parent", [line(1, limit=1000)]) is None
+children = []
+for child in range(4):
+    pid = os.fork()
+    if pid == 0:
+        for number in range(50):
+            name = f"{child}-{number}"
+            assert books.reserve(name, [line(1, limit=1000)]) is None
+            books.settle(Settlement(name, (taking(line(limit=1000), 1),)))
+        os._exit(0 if books.flush(20) else 1)
+    children.append(pid)
+    for number in range(50):
+        name = f"p{child}-{number}"
+        assert books.reserve(name, [line(1, limit=1000)]) is None
+        books.settle(Settlement(name, (taking(line(limit=1000), 1),)))
+books.settle(Settlement("parent", (taking(line(limit=1000), 1),)))
+print([os.waitpid(pid, 0)[1] for pid in children], books.close(20), flush=True)
+"""
+
+
+def test_forked_processes_keep_one_set_of_books(spawn, look):
+    """Parent and four children reserve and settle across forks; every one of 401 calls is in the balance, once."""
+    assert spawn(FORKER).communicate(timeout=60)[0] == "[0, 0, 0, 0] True\n"
+    assert look(STANDING) == [("", 401, 0, 401, 0)]
+    assert look("PRAGMA integrity_check") == [("ok",)]
+
+
+CHILD = """
+import multiprocessing
+def work():
+    books = Books(ledger, 60.0, lambda _: None)
+    books.reserve("1", [line(1)])
+    books.settle(Settlement("1", (taking(line(), 1),)))
+if __name__ == "__main__":
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+"""
+
+
+def test_a_multiprocessing_child_settles_before_it_leaves(spawn, look):
+    """Such a child runs no `atexit`; what it has settled is written all the same."""
+    assert spawn(CHILD).wait(30) == 0
+    assert look(STANDING) == [("", 1, 0, 1, 0)]
+
+
+def test_an_old_ledger_gets_the_tables(ledger, monkeypatch):
+    """A file of the version before budgets is migrated, and its calls are kept."""
+    from otel_aicost.ledger import schema
+    from otel_aicost.ledger.row import row
+    from otel_aicost.ledger.store import Store
+    from records import record
+
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        patch.setattr(schema, "VERSION", 1)
+        patch.setattr(schema, "verify", lambda _: None)
+        store = Store(ledger)
+        store.insert([row(record())])
+        store.close()
+    books = Books(ledger, 60.0, lambda _: None)
+    assert books.reserve("1", [line(1)]) is None
+    books.close(5)
+    with closing(sqlite3.connect(ledger)) as connection:
+        assert connection.execute("SELECT count(*) FROM calls").fetchone() == (1,)
