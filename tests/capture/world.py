@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.model import Call, Record
     from otel_aicost.observers import Observer
+    from otel_aicost.observers.budgets import BudgetObserver
     from otel_aicost.observers.spans import SpanObserver
     from otel_aicost.testing import FakeProvider
 
@@ -67,9 +68,10 @@ class Counting:
         *,
         observers: Sequence[Observer] = (),
         warm: bool = True,
+        budgets: BudgetObserver | None = None,
     ) -> None:
         self.collected = Collect()
-        self.pipeline = Pipeline(settings, catalogue, spans, [self.collected, *observers])
+        self.pipeline = Pipeline(settings, catalogue, spans, [self.collected, *observers], budgets)
         if warm:
             self.pipeline.warm()
         self._capture = StainlessCapture(self.pipeline)

@@ -99,13 +99,19 @@ class Budget:
     on_unpriced: OnUnpriced = "warn"
     assumed_nano: int = 0
     """What a call without a price is taken to cost, with `on_unpriced: assume`."""
-    on_store_down: OnStoreDown = "open"
+    on_store_down: OnStoreDown | None = None
+    """`None`: `closed` in strict mode, which is to hold whatever happens, else `open`."""
     timezone: str = "UTC"
 
     @property
     def blocks(self) -> bool:
         """Whether it may ever stop a call."""
         return self.on_exceed == "block"
+
+    @property
+    def closed(self) -> bool:
+        """Whether it stops calls while nobody knows what is spent."""
+        return (self.on_store_down or ("closed" if self.mode == "strict" else "open")) == "closed"
 
     def key(self, subject: Subject) -> str | None:
         """The key of the call's window: `""` where there is one for all, `None` if the budget is not concerned."""

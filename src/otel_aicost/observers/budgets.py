@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost import faults
-from otel_aicost.budgets.budget import NANO_DIGITS, Amounts, Limits, Line, Subject, exceeded
+from otel_aicost.budgets.budget import NANO_DIGITS, Amounts, Line, Subject, exceeded
 from otel_aicost.budgets.window import FOREVER, window_at
 from otel_aicost.ledger.balances import Refusal, Settlement
 from otel_aicost.ledger.books import Books, StoreDownError
@@ -81,11 +81,13 @@ class BudgetObserver:
             self._foreseen(line, foreseen, hold.call) if line.budget.blocks else line for line in hold.lines
         )
         blocking = [line for line in hold.lines if line.budget.blocks]
-        for line in blocking:
-            refused = _alone(line, foreseen.unpriced)
-            if refused is not None:
-                return refused
-        return self._reserve(hold, [line for line in blocking if line.budget.period.kind != "call"])
+        refused = next(filter(None, (_alone(line, foreseen.unpriced) for line in blocking)), None)
+        if refused is None:
+            refused = self._reserve(hold, [line for line in blocking if line.budget.period.kind != "call"])
+        if refused is None and foreseen.unpriced is not None:
+            for line in blocking:
+                say_unpriced(line, foreseen.unpriced)
+        return refused
 
     async def admit_async(self, hold: Hold, price: Pricing) -> BudgetExceeded | None:
         """As `admit`, in a thread: the event loop goes on. A task that is cancelled meanwhile reserves nothing."""
@@ -151,8 +153,9 @@ class BudgetObserver:
             return line._replace(amounts=amounts)
         if line.budget.on_unpriced == "assume":
             return line._replace(amounts=amounts._replace(nano=line.budget.assumed_nano))
-        checked = Limits(None, line.limits.tokens, line.limits.calls)
-        return line._replace(amounts=amounts._replace(nano=0), checked=checked)
+        # Nobody knows what it costs: unless that is allowed whatever was spent, something has to be left.
+        left = None if line.budget.on_unpriced == "allow" else line.limits.nano
+        return line._replace(amounts=amounts._replace(nano=0), checked=line.limits._replace(nano=left))
 
     def _reserve(self, hold: Hold, lines: list[Line]) -> BudgetExceeded | None:
         if not lines:
@@ -160,7 +163,7 @@ class BudgetObserver:
         try:
             refusal = self.books.reserve(hold.id, lines)
         except StoreDownError as error:
-            closed = [line for line in lines if line.budget.on_store_down == "closed"]
+            closed = [line for line in lines if line.budget.closed]
             return because_down(closed[0], error) if closed else None
         if refusal is not None:
             return because_over(refusal)
@@ -202,10 +205,8 @@ class BudgetObserver:
 
 def _alone(line: Line, unpriced: Unpriced | None) -> BudgetExceeded | None:
     """Why a call is not to be sent whatever else was spent."""
-    if unpriced is not None and line.limits.nano is not None:
-        if line.budget.on_unpriced == "block":
-            return because_unpriced(line, unpriced)
-        say_unpriced(line, unpriced)
+    if unpriced is not None and line.limits.nano is not None and line.budget.on_unpriced == "block":
+        return because_unpriced(line, unpriced)
     if line.budget.period.kind != "call":
         return None
     unit = exceeded(line.checked, Amounts(), line.amounts)

@@ -60,7 +60,7 @@ def because_down(line: Line, error: Exception) -> BudgetExceeded:
 
 def say_unpriced(line: Line, unpriced: Unpriced) -> None:
     """Warn of a call that is let through without a price, where the budget says `on_unpriced: warn`."""
-    if line.budget.on_unpriced == "warn":
+    if line.budget.on_unpriced == "warn" and line.limits.nano is not None:
         faults.say(
             f"budget {line.budget.name} unpriced",
             "otel-aicost: %s lets a call pass whose price nobody knows: %s",
