@@ -13,8 +13,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from budgets.lines import DAY, HALF, line, taking
 
+from budgets.lines import DAY, HALF, line, taking
 from otel_aicost import faults
 from otel_aicost.budgets.window import Period, Window
 from otel_aicost.ledger.balances import Settlement
@@ -80,7 +80,9 @@ from otel_aicost.ledger.balances import Settlement
 from otel_aicost.ledger.books import Books
 ledger = Path(sys.argv[1])
 """
-STANDING = "SELECT key, spent_nano, reserved_nano, spent_calls, reserved_calls FROM budget_windows ORDER BY key, window_id"
+STANDING = (
+    "SELECT key, spent_nano, reserved_nano, spent_calls, reserved_calls FROM budget_windows ORDER BY key, window_id"
+)
 
 
 def settled(books, identifier, *lines):

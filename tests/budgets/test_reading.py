@@ -139,9 +139,9 @@ def test_a_mistake_names_file_line_and_key(keys, said):
     """Whatever is wrong is told with its place and how to mend it, and nothing else is."""
     with pytest.raises(BudgetFileError) as raised:
         read(one(**keys))
-    assert [text.startswith("f.yaml:1: " + said.replace("b[0]", "budgets[0]", 1)) for text in raised.value.mistakes] == [
-        True
-    ], raised.value.mistakes
+    assert [
+        text.startswith("f.yaml:1: " + said.replace("b[0]", "budgets[0]", 1)) for text in raised.value.mistakes
+    ] == [True], raised.value.mistakes
 
 
 def test_all_mistakes_are_told_at_once_in_order():

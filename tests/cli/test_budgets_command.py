@@ -6,8 +6,8 @@ import json
 import time
 
 import pytest
-from budgets.lines import line, taking
 
+from budgets.lines import line, taking
 from otel_aicost.budgets.window import Period, Window
 from otel_aicost.ledger.balances import Settlement
 from otel_aicost.ledger.books import Books
@@ -29,7 +29,12 @@ def standing(ledger):
     rolling = Period("rolling", rolling_seconds=6000)
     for number in range(3):
         start = NOW - 300 + 100 * number
-        step = line(name="roll", limit=10**9, window=Window(f"rolling 6000s {start}", start, start + 100, "rolling 6000s "), period=rolling)
+        step = line(
+            name="roll",
+            limit=10**9,
+            window=Window(f"rolling 6000s {start}", start, start + 100, "rolling 6000s "),
+            period=rolling,
+        )
         books.settle(Settlement(f"r{number}", (taking(step, 10**8),)))
     books.settle(Settlement("4", (taking(line(name="work", limit=10, window=Window("forever", None, None)), 30),)))
     silent = Books(ledger, 0.01, lambda _: None)
@@ -75,7 +80,9 @@ def test_a_ledger_without_budgets_says_so(aicost, ledger):
 def test_a_file_is_checked(aicost, tmp_path):
     """A right file is counted; a wrong one ends with 1 and every mistake."""
     file = tmp_path / "aicost.yaml"
-    file.write_text("budgets: [{name: a, limit: 1 USD, period: day, on_exceed: block}, {name: b, calls: 2, period: hour}]")
+    file.write_text(
+        "budgets: [{name: a, limit: 1 USD, period: day, on_exceed: block}, {name: b, calls: 2, period: hour}]"
+    )
     good = aicost("budgets", "check", file)
     assert (good.exit_code, good.stdout) == (0, f"{file}: 2 budgets, 1 of them may block a call\n")
     file.write_text("budgets:\n  - {name: a, limit: x, period: day}\n  - {name: b, calls: 2}\n")

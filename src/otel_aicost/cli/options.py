@@ -66,7 +66,9 @@ def filters(command: F) -> F:
         click.option("--model", metavar="GLOB", help="Only these models; * and ? stand for anything: 'gpt-4o*'."),
         click.option("--operation", metavar="NAME", help="Only this operation, for example chat or embeddings."),
         click.option("--service", metavar="NAME", help="Only calls of this service."),
-        click.option("--status", type=click.Choice(["ok", "error", "partial", "blocked"]), help="Only calls that ended so."),
+        click.option(
+            "--status", type=click.Choice(["ok", "error", "partial", "blocked"]), help="Only calls that ended so."
+        ),
         click.option(
             "--tag",
             "tags",

@@ -61,9 +61,7 @@ class Store:
         try:
             file.prepare(path)
             self.identity = file.identity(path) or (0, 0)
-            self.connection = sqlite3.connect(
-                path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
-            )
+            self.connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             msg = f"{path} cannot be opened: {error}"
             raise LedgerError(msg) from error
