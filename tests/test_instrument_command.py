@@ -201,3 +201,31 @@ def test_instrumenting_by_hand_works_with_clients_made_before(run):
 
     assert (done.returncode, done.stderr) == (0, "")
     assert len(calls) == 2
+
+
+def test_a_budget_of_the_environment_stops_an_unmodified_application(run):
+    """With a limit and `block`, the call that may pass it raises BudgetExceeded and is on record as blocked."""
+    code = """
+import openai, otel_aicost
+client, asked = openai.OpenAI(), {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 2000}
+client.chat.completions.create(**asked)
+try:
+    client.chat.completions.create(**asked)
+except otel_aicost.BudgetExceeded as error:
+    print(error.budget, error.spent, error.limit)
+"""
+    done, (first, second) = run(code, OTEL_AICOST_DAILY_LIMIT="0.03", OTEL_AICOST_ON_EXCEED="block")
+
+    assert (done.returncode, done.stdout) == (0, "daily 0.02375 0.03\n"), done.stderr
+    assert (first["status"], first["cost_nano"]) == ("ok", 23_750_000)
+    assert (second["status"], second["cost_nano"], second["error_type"]) == ("blocked", None, "BudgetExceeded")
+
+
+def test_a_mistake_in_the_file_of_budgets_is_said_and_stops_nothing(run, tmp_path):
+    """The log names the line; the application and its record are as without budgets."""
+    (tmp_path / "budgets.yaml").write_text("budgets:\n  - {name: a, limit: much, period: day, on_exceed: block}\n")
+    done, calls = run(OTEL_AICOST_CONFIG=str(tmp_path / "budgets.yaml"))
+
+    assert done.returncode == 0
+    assert "budgets.yaml:2: budgets[0].limit: must be an amount of dollars" in done.stderr
+    assert [call["status"] for call in calls] == ["ok", "ok"]

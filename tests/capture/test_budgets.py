@@ -22,6 +22,9 @@ from capture.scenarios import CHAT_ASKED, CHAT_STREAM, ENDPOINTS, MATRIX, run, r
 from capture.world import PAID, Counting, async_client, settings, sync_client
 from otel_aicost import BudgetExceeded, faults
 from otel_aicost.budgets.reading import parse
+from otel_aicost.ledger import balances
+from otel_aicost.ledger.books import Books
+from otel_aicost.observers import budgets
 from otel_aicost.observers.budgets import BudgetObserver
 from otel_aicost.observers.spans import SpanObserver
 from otel_aicost.testing import Reply, Usage
@@ -472,6 +475,74 @@ def test_a_call_outside_any_budget_touches_no_ledger(
     assert counting.only.status == "ok"
     with closing(sqlite3.connect(ledger, timeout=10)) as connection:
         assert connection.execute("SELECT count(*) FROM reservations").fetchone() == (0,)
+
+
+# --- what goes wrong in our own code -------------------------------------------------------------------------------
+
+OURS = [
+    (BudgetObserver, "hold"),
+    (BudgetObserver, "admit"),
+    (BudgetObserver, "settle"),
+    (BudgetObserver, "_lines"),
+    (BudgetObserver, "_foreseen"),
+    (BudgetObserver, "_spent"),
+    (Books, "reserve"),
+    (Books, "settle"),
+    (budgets, "estimate"),
+    (balances, "reserve"),
+    (balances, "_balance"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), OURS, ids=[name for _, name in OURS])
+@pytest.mark.parametrize("way", ["sync", "async"])
+async def test_an_error_of_ours_stops_no_call(
+    provider: FakeProvider,
+    ledger: Path,
+    gpt: Any,
+    async_gpt: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: Any,
+    name: str,
+    way: str,
+) -> None:
+    """Whatever of the budgets fails, the call is made, is on record, and the failure is counted."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        msg = "injected"
+        raise RuntimeError(msg)
+
+    plan = parse(b"budgets: [{name: b, limit: 1 USD, period: day, on_exceed: block}]", "aicost.yaml")
+    with Counting(settings(provider), budgets=BudgetObserver(plan, ledger)) as counting:
+        monkeypatch.setattr(owner, name, broken)
+        if way == "sync":
+            gpt.chat.completions.create(**ASKED)
+        else:
+            await async_gpt.chat.completions.create(**ASKED)
+        assert counting.pipeline.settle(5)
+        assert [record.status for record in counting.collected.records] == ["ok"]
+        assert faults.counts()
+        monkeypatch.undo()
+
+
+def test_an_interrupted_reservation_is_given_back(
+    provider: FakeProvider, held: Callable[..., Counting], gpt: Any, look: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C right after the reservation was written reaches the application, and nothing stays reserved."""
+    counting = held(DAY)
+    real = Books._reserve
+
+    def interrupted(self: Books, *args: Any) -> None:
+        real(self, *args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Books, "_reserve", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            gpt.chat.completions.create(**ASKED)
+    assert provider.requests == []
+    assert counting.pipeline.flush(10)
+    assert look(STANDING) == [("", 0, 0, 0, 0)]
 
 
 # --- a race through the real SDK -----------------------------------------------------------------------------------

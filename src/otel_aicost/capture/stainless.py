@@ -61,6 +61,10 @@ class _Pending:
         self.injected = False
         self.responded = False
 
+    def awaits_budget(self) -> bool:
+        """Whether the budgets have to be asked before the call is sent."""
+        return self.opened.awaits_budget
+
     def respond(self, processed: Mapping[str, Any]) -> None:
         """A final HTTP response is here; `processed` is what `_process_response` gets."""
         response, resends = processed["response"], processed.get("retries_taken", 0)
@@ -132,10 +136,8 @@ class StainlessCapture:
 
     def _request(self, wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
         pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
-        if pending is not None and pending.opened.awaits_budget:
-            refused = _attempt(pending.opened.admit)
-            if refused is not None:
-                raise refused
+        if pending is not None and _attempt(pending.awaits_budget):
+            _admitted(pending)
         token = _pending.set(pending)
         if pending is not None:
             _attempt(pending.opened.enter)
@@ -159,8 +161,8 @@ class StainlessCapture:
         kwargs: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
-        if pending is not None and pending.opened.awaits_budget:
-            await _admitted(pending)
+        if pending is not None and _attempt(pending.awaits_budget):
+            await _admitted_async(pending)
         token = _pending.set(pending)
         if pending is not None:
             _attempt(pending.opened.enter)
@@ -264,8 +266,22 @@ def _attempt(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Non
         return None
 
 
-async def _admitted(pending: _Pending) -> None:
+def _admitted(pending: _Pending) -> None:
     """Return when the call may be sent; raise what its budgets say, and nothing of ours."""
+    try:
+        refused = pending.opened.admit()
+    except Exception as error:  # noqa: BLE001 - as above
+        faults.report("capture.request", error)
+        return
+    except BaseException as error:  # interrupted meanwhile
+        _attempt(pending.fail, error)
+        raise
+    if refused is not None:
+        raise refused
+
+
+async def _admitted_async(pending: _Pending) -> None:
+    """As `_admitted`."""
     try:
         refused = await pending.opened.admit_async()
     except Exception as error:  # noqa: BLE001 - as above

@@ -160,15 +160,15 @@ class BudgetObserver:
     def _reserve(self, hold: Hold, lines: list[Line]) -> BudgetExceeded | None:
         if not lines:
             return None
+        hold.reserved = True  # before it is: if this is interrupted, nobody knows whether it was
         try:
             refusal = self.books.reserve(hold.id, lines)
         except StoreDownError as error:
+            hold.reserved = False
             closed = [line for line in lines if line.budget.closed]
             return because_down(closed[0], error) if closed else None
-        if refusal is not None:
-            return because_over(refusal)
-        hold.reserved = True
-        return None
+        hold.reserved = refusal is None
+        return None if refusal is None else because_over(refusal)
 
     def _spent(self, line: Line, record: Record) -> Amounts:
         if record.status == "blocked" or (record.cost is None and record.unpriced is None):
