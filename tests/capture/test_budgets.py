@@ -216,6 +216,32 @@ def test_strict_takes_the_worst_case_for_a_call_without_a_limit(
         gpt.chat.completions.create(**CHAT_ASKED)
 
 
+def test_strict_takes_the_dearest_rate_for_the_prompt(
+    provider: FakeProvider, held: Callable[..., Counting], claude: Any
+) -> None:
+    """A prompt may be written to the cache for an hour, at twice the price: that is what is reserved for it."""
+    held("{name: s, limit: 0.00001 USD, period: day, on_exceed: block, mode: strict}", paid="anthropic")
+    with pytest.raises(BudgetExceeded) as raised:
+        claude.messages.create(model="claude-haiku-4-5", max_tokens=5, messages=CHAT_ASKED["messages"])
+    assert raised.value.needed == Decimal("0.000089")  # 32 tokens at 2 dollars, 5 at 5 dollars a million
+
+
+def test_a_threshold_is_a_line_in_the_log(
+    provider: FakeProvider, held: Callable[..., Counting], gpt: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It names the budget, the key, the share, the window and what is spent; once."""
+    text = f"{{name: b, per: user, limit: {4 * MOST / 1e9:.9f} USD, period: forever, alert_at: [0.5]}}"
+    counting = held(text)
+    provider.always(Reply(usage=EXACT))
+    with otel_aicost.tags(user="alice"):
+        for _ in range(3):
+            gpt.chat.completions.create(**ASKED)
+            assert counting.pipeline.flush(10)
+    assert [entry.getMessage() for entry in caplog.records if "budget" in entry.getMessage()] == [
+        "otel-aicost: budget b of alice has reached 50% of its limit in forever: 0.00216 USD, 264 tokens, 2 calls spent"
+    ]
+
+
 def test_balanced_reserves_what_such_calls_lately_cost(
     provider: FakeProvider, held: Callable[..., Counting], gpt: Any
 ) -> None:

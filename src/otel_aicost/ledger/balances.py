@@ -62,24 +62,18 @@ class _Balance(NamedTuple):
 def reserve(
     connection: sqlite3.Connection, identifier: str, lines: Sequence[Line], now_ns: int, until_ns: int
 ) -> Refusal | None:
-    """Reserve for all lines until `until_ns`, or for none: then why not."""
+    """Reserve for all lines until `until_ns`, or for none: then why not. Each line is of another budget."""
     expire(connection, now_ns)
-    connection.execute("SAVEPOINT admission")
-    refusal = None
     for line in lines:
         balance = _balance(connection, line)
         taken = Amounts(*(one + other for one, other in zip(balance.spent, balance.reserved, strict=True)))
         unit = exceeded(line.checked, taken, line.amounts)
         if unit is not None:
-            refusal = Refusal(line, unit, balance.spent, balance.reserved, balance.resets_at)
-            break
+            return Refusal(line, unit, balance.spent, balance.reserved, balance.resets_at)
+    for line in lines:
         _add(connection, line, reserved=line.amounts)
-        values = (identifier, *_key(line), *line.amounts, "open", until_ns)
-        connection.execute(_RESERVATION, values)
-    if refusal is not None:
-        connection.execute("ROLLBACK TO admission")
-    connection.execute("RELEASE admission")
-    return refusal
+        connection.execute(_RESERVATION, (identifier, *_key(line), *line.amounts, "open", until_ns))
+    return None
 
 
 def settle(connection: sqlite3.Connection, settlement: Settlement, now_ns: int) -> list[Alert]:
