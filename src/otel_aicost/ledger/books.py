@@ -30,6 +30,7 @@ AT_ONCE: Final = 256
 KEPT: Final = 100_000
 """How many settlements wait in memory while the ledger does not answer; later ones are lost, and counted."""
 FORGET_SECONDS: Final = 600.0
+NEVER: Final = float("inf")
 
 
 class StoreDownError(LedgerError):
@@ -59,7 +60,8 @@ class Books:
         self._pending: deque[Settlement] = deque()
         self._open: dict[str, None] = {}
         self._down = self.path is None
-        self._ticking = self._exit_guarded = False
+        self._exit_guarded = False
+        self._tick_at = NEVER
         self._forget_at = 0.0
         self._renew_at = 0.0
 
@@ -175,18 +177,19 @@ class Books:
             self._worker.put(None)
 
     def _tick_later(self, seconds: float) -> None:
-        if self._ticking or self._closing:
+        at = time.monotonic() + seconds
+        if self._closing or at >= self._tick_at:
             return
-        self._ticking = True
+        self._tick_at = at
         timer = threading.Timer(seconds, self._tick)
         timer.daemon = True
         try:
             timer.start()
         except RuntimeError:  # the interpreter is shutting down
-            self._ticking = False
+            self._tick_at = NEVER
 
     def _tick(self) -> None:
-        self._ticking = False
+        self._tick_at = NEVER
         self._wake()
 
     def _work(self, _wakes: list[None]) -> None:
