@@ -15,6 +15,7 @@ from ledgers import write
 from otel_aicost import config
 from otel_aicost.cli.checks import environment, stored
 from otel_aicost.cli.checks.absence import absence
+from otel_aicost.ledger import schema
 from otel_aicost.model import Unpriced
 from records import record
 
@@ -63,7 +64,7 @@ def test_all_is_well(examined, healthy):
     assert (wrong, _texts(findings, "wrong")) == (False, [])
     assert facts["file"] == str(healthy)
     assert facts["calls"] == 1
-    assert facts["schema version"] == 1
+    assert facts["schema version"] == schema.VERSION
     assert facts["mode"] == "0600"
     assert facts["writable"] is True
     assert facts["last call (UTC)"] == time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(NOW // 10**9))
