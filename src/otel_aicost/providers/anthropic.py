@@ -13,6 +13,7 @@ from otel_aicost.providers.base import (
     Sent,
     items,
     mapping,
+    parameters,
     quantities,
     text,
 )
@@ -40,13 +41,7 @@ PARAMETERS = {
 
 def describe(sent: Sent) -> Description:
     """Model and parameters of a request."""
-    body = sent.body
-    parameters = {
-        name: body[key]
-        for key, name in PARAMETERS.items()
-        if isinstance(body.get(key), (int, float)) and not isinstance(body.get(key), bool)
-    }
-    return Description(text(body.get("model")), parameters)
+    return Description(text(sent.body.get("model")), parameters(sent.body, PARAMETERS))
 
 
 def read(body: Json) -> Reading:

@@ -133,6 +133,15 @@ def quantity(value: object, key: str) -> Quantity:
     return number
 
 
+def parameters(body: Json, wanted: Mapping[str, str]) -> dict[str, object]:
+    """The numbers and words of a request under the keys of `wanted`, by their `gen_ai.request.*` names."""
+    return {
+        name: body[key]
+        for key, name in wanted.items()
+        if isinstance(body.get(key), (int, float, str)) and not isinstance(body.get(key), bool)
+    }
+
+
 def dollars(value: object) -> Decimal | None:
     """A cost the provider states, in dollars, or `None` when it is not a finite amount of zero or more."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):

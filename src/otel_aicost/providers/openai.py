@@ -19,6 +19,7 @@ from otel_aicost.providers.base import (
     dollars,
     items,
     mapping,
+    parameters,
     quantities,
     text,
 )
@@ -71,13 +72,7 @@ PARAMETERS = {
 
 def describe(sent: Sent) -> Description:
     """Model and parameters of a request."""
-    body = sent.body
-    parameters = {
-        name: body[key]
-        for key, name in PARAMETERS.items()
-        if isinstance(body.get(key), (int, float, str)) and not isinstance(body.get(key), bool)
-    }
-    return Description(text(body.get("model")), parameters)
+    return Description(text(sent.body.get("model")), parameters(sent.body, PARAMETERS))
 
 
 def describe_speech(sent: Sent) -> Description:
