@@ -14,7 +14,7 @@ EXAMPLES = """
 examples:
   python -m benchmarks --quick                       four minutes, to see that all of it runs
   python -m benchmarks --only calls --rounds 60      the cost of a call, more exactly
-  python -m benchmarks --write                       about 20 minutes, into docs/performance.md
+  python -m benchmarks --write                       about 25 minutes, into docs/performance.md
 """
 
 
@@ -24,7 +24,7 @@ def calls(options: argparse.Namespace) -> str:
         "## A call\n\nAdded CPU microseconds, all threads: the tenth percentile of "
         f"{2 * options.rounds} batches less that of as many bare ones beside them, ± half the interquartile range of "
         "that figure over draws from the same batches.\n\n"
-        f"{report.calls(pairs, list(WORKLOADS))}\n\n{report.chunks(pairs)}"
+        f"{report.calls(pairs)}\n\n{report.LEGEND}\n\n{report.chunks(pairs)}"
     )
 
 
@@ -51,8 +51,9 @@ def price(options: argparse.Namespace) -> str:
     rows += [[name, f"{took:.1f}"] for name, took in pricing.price(catalogue, 5 if options.quick else 30).items()]
     bare, first = startup.first_call(3 if options.quick else 9)
     return (
-        f"## A price\n\n{report.table(rows)}\n\nLoading the catalogue takes {load:.2f} s of CPU, once, in the background. "
-        f"The first call, made while it loads: {first:.1f} ms by the clock, against {bare:.1f} ms of a bare call."
+        f"## A price\n\n{report.table(rows)}\n\n"
+        f"Loading the catalogue takes {load:.2f} s of CPU, once, in the background. The first call, made while it "
+        f"loads: {first:.1f} ms by the clock, against {bare:.1f} ms of a bare call."
     )
 
 
@@ -84,14 +85,17 @@ PARTS = {"calls": calls, "price": price, "start": start, "ledger": durable, "mem
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        "python -m benchmarks", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python -m benchmarks",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs, not what it costs")
     parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
-    parser.add_argument("--rounds", type=int, help="rounds of each kind of call (30; 3 with --quick)")
+    parser.add_argument("--rounds", type=int, help="rounds of each kind of call (20; 3 with --quick)")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/performance.md")
     options = parser.parse_args()
-    options.rounds = options.rounds or (3 if options.quick else 30)
+    options.rounds = options.rounds or (3 if options.quick else 20)
     found = []
     for name in options.only or PARTS:
         found.append(PARTS[name](options))

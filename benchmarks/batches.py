@@ -32,8 +32,8 @@ def main() -> None:
             microseconds(setup, maker, name, on=on)
     print("ready", flush=True)
     for line in sys.stdin:
-        off, on, again, after = (microseconds(setup, maker, line.strip(), on=on) for on in ORDER)
-        print(json.dumps([[off, on], [after, again]]), flush=True)
+        off, there, again, after = (microseconds(setup, maker, line.strip(), on=on) for on in ORDER)
+        print(json.dumps([[off, there], [after, again]]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From the return of a call to its row in the file, as another process sees it: `python -m benchmarks.durability LEDGER`."""
+"""From the return of a call to its row, as another process sees it: `python -m benchmarks.durability LEDGER`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from pathlib import Path
 from statistics import quantiles
 
 from benchmarks.calls import Clients
-from benchmarks.setups import AICostInstrumentor
 from otel_aicost.config import Settings
-from otel_aicost.instrumentor import running
+from otel_aicost.instrumentor import AICostInstrumentor, running
 
 APART = 0.02
 """Seconds between calls: the application then waits for something, as it does in life."""

@@ -1,4 +1,4 @@
-"""Memory after many calls: `python -m benchmarks.memory SETUP CALLS`, a tenth of them streams let go, a tenth errors."""
+"""Memory after many calls: `python -m benchmarks.memory SETUP CALLS`, a tenth of them broken off, a tenth errors."""
 
 from __future__ import annotations
 

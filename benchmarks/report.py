@@ -27,21 +27,26 @@ PACKAGES = ("openai", "anthropic", "httpx2", "opentelemetry-sdk", "wrapt", "gena
 def table(rows: Sequence[Sequence[str]]) -> str:
     """A table that reads well in a terminal too."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    filled = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in filled]
     return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
-def calls(pairs: Mapping[tuple[str, str], Pairs], workloads: Sequence[str]) -> str:
+LEGEND = """- *bare*: the SDK itself, and the transport that answers from memory
+- *wrapper*: a `wrapt` wrapper that does nothing
+- *floor*: a span with ten attributes, two histograms, two counters, a price of two multiplications
+- *ours, alone*: no ledger and no OpenTelemetry SDK; *ours, ledger*: with the ledger
+- *ours, all*: span, metrics, price and ledger; the last column is that in floors"""
+
+
+def calls(pairs: Mapping[tuple[str, str], Pairs]) -> str:
     """Added microseconds, and what they are in terms of the floor."""
-    names = [name for name in SETUPS if (name, workloads[0]) in pairs]
-    rows = [["", *[WORKLOADS[name].title for name in workloads]]]
-    rows.append(["the bare SDK, CPU µs a call", *[f"{bare(pairs, name):,.0f}" for name in workloads]])
-    for setup in names:
-        found = [added(pairs, setup, name) for name in workloads]
-        rows.append([SETUPS[setup][0], *[f"{one.each:+,.0f} ± {one.spread:,.0f}" for one in found]])
-    for setup in (name for name in names if name not in {"no-op", "floor"}):
-        ratios = [added(pairs, setup, name).each / added(pairs, "floor", name).each for name in workloads]
-        rows.append([f"{SETUPS[setup][0].replace('*', '')}, in floors", *[f"{ratio:.2f}" for ratio in ratios]])
+    rows = [["CPU µs a call", "bare", *[title for title, _ in SETUPS.values()], "all / floor"]]
+    for name, workload in WORKLOADS.items():
+        found = {setup: added(pairs, setup, name) for setup in SETUPS}
+        cells = [f"{one.each:+,.0f} ± {one.spread:,.0f}" for one in found.values()]
+        ratio = found["full"].each / found["floor"].each
+        rows.append([workload.title, f"{bare(pairs, name):,.0f}", *cells, f"**{ratio:.2f}**"])
     return table(rows)
 
 

@@ -30,7 +30,10 @@ class Child:
 
     def __init__(self, setup: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.batches", setup], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "benchmarks.batches", setup],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._answer()
 

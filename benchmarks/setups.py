@@ -34,18 +34,18 @@ FUNCTIONS = ("request", "_process_response")
 
 
 class _DropSpans(SpanExporter):
-    def export(self, spans: Sequence[Any]) -> SpanExportResult:
+    def export(self, spans: Sequence[Any]) -> SpanExportResult:  # noqa: ARG002 - the base class's
         return SpanExportResult.SUCCESS
 
 
 class _DropMetrics(MetricExporter):
-    def export(self, metrics_data: Any, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:
+    def export(self, *_: Any, **__: Any) -> MetricExportResult:
         return MetricExportResult.SUCCESS
 
-    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+    def force_flush(self, *_: Any) -> bool:
         return True
 
-    def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
+    def shutdown(self, *_: Any, **__: Any) -> None:
         """Nothing is open."""
 
 
@@ -84,11 +84,11 @@ def _set_up_floor() -> Flushes:
 
 
 SETUPS: dict[str, tuple[str, Callable[[], Flushes]]] = {
-    "no-op": ("a wrapt wrapper that does nothing", _set_up_no_op),
-    "floor": ("**floor-full**: span, 10 attributes, 2 histograms, 2 counters", _set_up_floor),
-    "alone": ("otel-aicost, no ledger, no OTel SDK", lambda: set_up_ours(ledger=False, otel=False)),
-    "ledger": ("otel-aicost, ledger, no OTel SDK", lambda: set_up_ours(ledger=True, otel=False)),
-    "full": ("**otel-aicost, all**: span, metrics, price, ledger", lambda: set_up_ours(ledger=True, otel=True)),
+    "no-op": ("wrapper", _set_up_no_op),
+    "floor": ("**floor**", _set_up_floor),
+    "alone": ("ours, alone", lambda: set_up_ours(ledger=False, otel=False)),
+    "ledger": ("ours, ledger", lambda: set_up_ours(ledger=True, otel=False)),
+    "full": ("**ours, all**", lambda: set_up_ours(ledger=True, otel=True)),
 }
 
 

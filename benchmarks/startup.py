@@ -20,7 +20,7 @@ before = time.process_time()
 import {module}
 print(time.process_time() - before, *sorted(set(sys.modules) & {heavy!r}))
 """
-HEAVY = {"sqlalchemy", "click", "rich", "jsonschema", "yaml", "genai_prices", "sqlite3", "openai", "anthropic", "httpx2"}
+HEAVY = {"sqlalchemy", "click", "rich", "jsonschema", "yaml", "genai_prices", "sqlite3", "openai", "anthropic"}
 PROGRAMS = {
     "imports openai and anthropic": "import openai, anthropic",
     "and makes one call": "from benchmarks.calls import Clients; Clients().chat()",
@@ -96,7 +96,8 @@ def middle(measured: list[Start]) -> Start:
 FIRST_CALL = """
 import json, time
 from benchmarks.calls import Clients
-from benchmarks.setups import AICostInstrumentor, Settings
+from otel_aicost.config import Settings
+from otel_aicost.instrumentor import AICostInstrumentor
 clients = Clients()
 def call():
     before = time.perf_counter()
@@ -105,19 +106,14 @@ def call():
 for _ in range(20):
     bare = call()
 AICostInstrumentor().instrument(settings=Settings(ledger=None))
-first = call()
-from otel_aicost.instrumentor import running
-before = time.perf_counter()
-running().warm()
-warm = (time.perf_counter() - before) * 1000
-print(json.dumps([bare, first, warm]))
+print(json.dumps([bare, call()]))
 """
 
 
 def first_call(repeats: int) -> tuple[float, float]:
     """Milliseconds by the clock: a bare call, and the first instrumented one while prices load beside it."""
+    command = [sys.executable, "-c", FIRST_CALL]
     found = [
-        json.loads(subprocess.run([sys.executable, "-c", FIRST_CALL], check=True, capture_output=True, text=True).stdout)
-        for _ in range(repeats)
+        json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(repeats)
     ]
-    return median(bare for bare, _, _ in found), median(first for _, first, _ in found)
+    return median(bare for bare, _ in found), median(first for _, first in found)

@@ -97,9 +97,7 @@ BODIES = {
     "/v1/embeddings": (None, _embedding()),
     "/v1/messages": ("msg_", _message()),
 }
-_SPLIT = {
-    path: (prefix, json.dumps(body)[1:].encode()) for path, (prefix, body) in BODIES.items()
-}
+_SPLIT = {path: (prefix, json.dumps(body)[1:].encode()) for path, (prefix, body) in BODIES.items()}
 
 
 def _event(value: dict[str, Any], name: str | None = None) -> bytes:

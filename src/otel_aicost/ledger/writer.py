@@ -28,6 +28,8 @@ FIRST_RETRY_SECONDS: Final = 0.05
 LONGEST_RETRY_SECONDS: Final = 30.0
 TURN_SECONDS: Final = 0.2
 FORK_SECONDS: Final = 1.0
+BREATH_SECONDS: Final = 0.002
+"""Between two writes, so that a burst of calls is written in few transactions; a call by itself is written at once."""
 FOLD_ROWS: Final = 500
 DAY_SECONDS: Final = 86_400
 
@@ -58,6 +60,7 @@ class Writer:
         self._parked_by: set[int] = set()
         self._woken = self._failing = self._exit_guarded = False
         self._writing_since: float | None = None
+        self._wrote_at = 0.0
         self._wait, self._retry_at, self._fold_at = FIRST_RETRY_SECONDS, 0.0, 0.0
         self._written = self._lost = self._errors = 0
 
@@ -115,6 +118,8 @@ class Writer:
     # --- in the background ---------------------------------------------------------------------------------
 
     def _work(self, _wakes: list[None]) -> None:
+        if not self._closing and time.monotonic() < self._wrote_at + BREATH_SECONDS:
+            time.sleep(BREATH_SECONDS)  # calls come thick and fast: write several at once
         self._woken = False
         if not self._turn.acquire(timeout=TURN_SECONDS if self._closing else FORK_SECONDS + TURN_SECONDS):
             self._failing = True  # a write that hangs has the turn, and goes on with what waits when it is back
@@ -135,6 +140,7 @@ class Writer:
                 self._writing_since = time.monotonic()
                 self._insert(rows)
                 self._written += len(rows)
+                self._wrote_at = time.monotonic()
                 self._held = []
         except Exception as error:  # noqa: BLE001 - whatever it is, the rows are kept
             self._refused(error)
