@@ -197,7 +197,10 @@ def test_the_command_serves_until_interrupted() -> None:
         with openai.OpenAI(base_url=url, api_key="x", max_retries=1) as client:
             assert client.chat.completions.create(**ASKED).choices[0].message.content == "Hello!"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        try:
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()  # a server that does not end must not hold up the tests
     assert (process.returncode, errors) == (0, "")
 
 
