@@ -22,7 +22,7 @@ from capture.scenarios import CHAT_ASKED, CHAT_STREAM, ENDPOINTS, MATRIX, run, r
 from capture.world import PAID, Counting, async_client, settings, sync_client
 from otel_aicost import BudgetExceeded, faults
 from otel_aicost.budgets.reading import parse
-from otel_aicost.ledger import balances
+from otel_aicost.ledger import balances, books
 from otel_aicost.ledger.books import Books
 from otel_aicost.observers import budgets
 from otel_aicost.observers.budgets import BudgetObserver
@@ -66,8 +66,9 @@ def look(ledger: Path) -> Callable[[str], list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def held(provider: FakeProvider, ledger: Path) -> Iterator[Callable[..., Counting]]:
-    """Count calls under the budgets of a YAML list, until the test ends."""
+def held(provider: FakeProvider, ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Counting]]:
+    """Count calls under the budgets of a YAML list, until the test ends; with patience for a busy machine's disk."""
+    monkeypatch.setattr(books, "WAIT_SECONDS", 10.0)
     opened: list[Counting] = []
 
     def start(text: str, *, paid: str = "openai", path: Path | None = ledger, spans: Any = None) -> Counting:
