@@ -22,7 +22,7 @@ from capture.scenarios import CHAT_ASKED, CHAT_STREAM, ENDPOINTS, MATRIX, run, r
 from capture.world import PAID, Counting, async_client, settings, sync_client
 from otel_aicost import BudgetExceeded, faults
 from otel_aicost.budgets.reading import parse
-from otel_aicost.ledger import balances, books
+from otel_aicost.ledger import balances
 from otel_aicost.ledger.books import Books
 from otel_aicost.observers import budgets
 from otel_aicost.observers.budgets import BudgetObserver
@@ -66,9 +66,8 @@ def look(ledger: Path) -> Callable[[str], list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def held(provider: FakeProvider, ledger: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Counting]]:
-    """Count calls under the budgets of a YAML list, until the test ends; with patience for a busy machine's disk."""
-    monkeypatch.setattr(books, "WAIT_SECONDS", 10.0)
+def held(provider: FakeProvider, ledger: Path) -> Iterator[Callable[..., Counting]]:
+    """Count calls under the budgets of a YAML list, until the test ends."""
     opened: list[Counting] = []
 
     def start(text: str, *, paid: str = "openai", path: Path | None = ledger, spans: Any = None) -> Counting:
@@ -645,3 +644,13 @@ def test_strict_is_never_passed_whatever_the_concurrency(provider: FakeProvider,
     assert look(STANDING) == [("", sent * MOST, 0, sent, 0)]
     if not down:  # on a machine so slow that somebody waited too long for the lock, fewer may have been sent
         assert sent == 40
+
+
+@pytest.mark.parametrize(("limit", "sent"), [("0 USD", 0), ("1 USD", 1)])
+def test_a_call_above_a_whole_limit_is_blocked_without_a_ledger(
+    provider: FakeProvider, held: Callable[..., Counting], gpt: Any, limit: str, sent: int
+) -> None:
+    """With `on_store_down: open` and nobody to ask, a limit of 0 holds all the same; a larger one lets pass."""
+    held(f"{{name: cap, limit: {limit}, period: day, on_exceed: block, on_store_down: open}}", path=None)
+    tried, refused = until_refused(lambda: gpt.chat.completions.create(**CHAT_ASKED), most=1)
+    assert (tried, refused is None, len(provider.requests)) == (sent, sent == 1, sent)

@@ -166,7 +166,8 @@ class BudgetObserver:
         except StoreDownError as error:
             hold.reserved = False
             closed = [line for line in lines if line.budget.closed]
-            return because_down(closed[0], error) if closed else None
+            # What is more than a whole limit by itself never fits: a limit of 0 needs no ledger to hold.
+            return because_down(closed[0], error) if closed else next(filter(None, map(_too_much, lines)), None)
         hold.reserved = refusal is None
         return None if refusal is None else because_over(refusal)
 
@@ -207,8 +208,10 @@ def _alone(line: Line, unpriced: Unpriced | None) -> BudgetExceeded | None:
     """Why a call is not to be sent whatever else was spent."""
     if unpriced is not None and line.limits.nano is not None and line.budget.on_unpriced == "block":
         return because_unpriced(line, unpriced)
-    if line.budget.period.kind != "call":
-        return None
+    return _too_much(line) if line.budget.period.kind == "call" else None
+
+
+def _too_much(line: Line) -> BudgetExceeded | None:
     unit = exceeded(line.checked, Amounts(), line.amounts)
     return None if unit is None else because_over(Refusal(line, unit, Amounts(), Amounts(), None))
 
