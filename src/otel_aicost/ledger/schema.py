@@ -191,12 +191,89 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             nano INTEGER NOT NULL,
             tokens INTEGER NOT NULL,
             calls INTEGER NOT NULL,
-            state TEXT NOT NULL CHECK (state IN ('open', 'expired', 'settled')),
             lease_until_ns INTEGER NOT NULL,
             PRIMARY KEY (id, budget, key, window_id)
         )
         """,
-        "CREATE INDEX reservations_lease ON reservations (state, lease_until_ns)",
+        "CREATE INDEX reservations_lease ON reservations (lease_until_ns)",
+        """
+        CREATE TABLE budget_entries (
+            call_id TEXT NOT NULL,
+            budget TEXT NOT NULL,
+            key TEXT NOT NULL,
+            window_id TEXT NOT NULL,
+            nano INTEGER NOT NULL CHECK (nano >= 0),
+            tokens INTEGER NOT NULL CHECK (tokens >= 0),
+            calls INTEGER NOT NULL CHECK (calls >= 0),
+            reserved_nano INTEGER NOT NULL,
+            reserved_tokens INTEGER NOT NULL,
+            reserved_calls INTEGER NOT NULL,
+            at_ns INTEGER NOT NULL,
+            PRIMARY KEY (call_id, budget, key, window_id)
+        )
+        """,
+        "CREATE INDEX budget_entries_window ON budget_entries (budget, key, window_id)",
+        """
+        CREATE TABLE budget_limits (
+            budget TEXT NOT NULL,
+            key TEXT NOT NULL,
+            limit_nano INTEGER,
+            limit_tokens INTEGER,
+            limit_calls INTEGER,
+            at_ns INTEGER NOT NULL,
+            who TEXT NOT NULL,
+            PRIMARY KEY (budget, key)
+        )
+        """,
+        """
+        CREATE TABLE budget_definitions (
+            budget TEXT PRIMARY KEY,
+            definition TEXT NOT NULL,
+            at_ns INTEGER NOT NULL,
+            who TEXT NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE events (
+            id TEXT PRIMARY KEY,
+            at_ns INTEGER NOT NULL,
+            who TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            was TEXT,
+            became TEXT
+        )
+        """,
+        "CREATE INDEX events_at ON events (at_ns)",
+        """
+        CREATE TABLE alerts (
+            id TEXT PRIMARY KEY,
+            fingerprint TEXT NOT NULL UNIQUE,
+            at_ns INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            severity TEXT NOT NULL CHECK (severity IN ('info', 'warning', 'critical')),
+            budget TEXT,
+            key TEXT,
+            window_id TEXT,
+            title TEXT NOT NULL,
+            details TEXT NOT NULL,
+            state TEXT NOT NULL DEFAULT 'unread' CHECK (state IN ('unread', 'read', 'resolved')),
+            state_at_ns INTEGER,
+            source TEXT NOT NULL DEFAULT 'aicost'
+        )
+        """,
+        "CREATE INDEX alerts_at ON alerts (at_ns)",
+        """
+        CREATE TABLE deliveries (
+            alert_id TEXT NOT NULL,
+            channel TEXT NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            next_ns INTEGER NOT NULL,
+            sent_ns INTEGER,
+            error TEXT,
+            PRIMARY KEY (alert_id, channel)
+        )
+        """,
     ),
 )
 """Migration n (counted from 1) makes a file of version n out of one of version n - 1. Append, never edit."""
@@ -247,4 +324,6 @@ def verify(connection: sqlite3.Connection) -> None:
     connection.execute(f"SELECT {', '.join(CALL_COLUMNS)} FROM calls LIMIT 0")  # noqa: S608 - constants
     connection.execute(f"SELECT {', '.join(ROLLUP_KEY + ROLLUP_SUMS)} FROM spend LIMIT 0")  # noqa: S608 - constants
     connection.execute("SELECT budget, key, window_id, spent_nano, reserved_nano, alerted FROM budget_windows LIMIT 0")
-    connection.execute("SELECT id, budget, key, window_id, state, lease_until_ns FROM reservations LIMIT 0")
+    connection.execute("SELECT id, budget, key, window_id, lease_until_ns FROM reservations LIMIT 0")
+    connection.execute("SELECT call_id, reserved_nano, at_ns FROM budget_entries LIMIT 0")
+    connection.execute("SELECT fingerprint, state, source FROM alerts LIMIT 0")
