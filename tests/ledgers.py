@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from otel_aicost.ledger.row import row
-from otel_aicost.ledger.store import Store
+from otel_aicost.ledger.store import FileStore
 from otel_aicost.model import CostPart, Record, Unpriced
 from records import cost, record
 
@@ -38,7 +38,7 @@ def at(instant: str) -> int:
 
 def write(path: Path, *records: Record, fold_before: str | None = None) -> Path:
     """Make a ledger of these records; calls before the day `fold_before` are folded into daily totals."""
-    with closing(Store(path)) as store:
+    with closing(FileStore(path)) as store:
         store.insert([row(each) for each in records])
         if fold_before is not None:
             store.fold(at(fold_before), len(records) + 1)

@@ -93,8 +93,8 @@ def load_budgets(settings: Settings) -> tuple[Plan, list[str]]:
     A file with a mistake is left out as a whole: which calls it was about cannot be told. The variables still hold.
     """
     plan, mistakes = Plan(), []
-    path = settings.config
-    if path is not None and (path != DEFAULT_CONFIG or path.is_file()):
+    path = budget_file(settings)
+    if path is not None:
         from otel_aicost.budgets.reading import read_budgets  # noqa: PLC0415 - YAML is not needed without a file
 
         try:
@@ -113,6 +113,12 @@ def load_budgets(settings: Settings) -> tuple[Plan, list[str]]:
     mistakes += [f"{path}: has a budget {name!r}, which is that of a variable; the file's holds" for name in clashes]
     others = tuple(budget for budget in simple if budget.name not in named)
     return Plan((*plan.budgets, *others), plan.lease_seconds), mistakes
+
+
+def budget_file(settings: Settings) -> Path | None:
+    """The file of budgets, if one is named or there is one in the current directory."""
+    path = settings.config
+    return path if path is not None and (path != DEFAULT_CONFIG or path.is_file()) else None
 
 
 def _unknown_variables(source: Mapping[str, str]) -> list[str]:

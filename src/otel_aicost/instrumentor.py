@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import atexit
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from otel_aicost import config, faults
 from otel_aicost.capture.stainless import PACKAGES, StainlessCapture
+from otel_aicost.observers.ledger import LedgerObserver
 from otel_aicost.observers.metrics import MetricsObserver
+from otel_aicost.observers.plans import Plans
 from otel_aicost.observers.spans import SpanObserver
 from otel_aicost.pipeline import Pipeline
 from otel_aicost.track import settle_with
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from otel_aicost.config import Settings
+    from otel_aicost.ledger.writer import Writer
     from otel_aicost.observers import Observer
     from otel_aicost.observers.budgets import BudgetObserver
     from otel_aicost.prices.catalogue import Catalogue
@@ -73,8 +77,7 @@ class AICostInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it comes wi
 def start(settings: Settings) -> Pipeline:
     """Make the pipeline of this process; one that is disabled prices what it is asked, and writes nowhere."""
     global _pipeline  # noqa: PLW0603 - one a process
-    spans = SpanObserver() if settings.enabled else None
-    _pipeline = Pipeline(settings, lambda: load_prices(settings), spans, _observers(settings), _budgets(settings))
+    _pipeline = _made(settings) if settings.enabled else Pipeline(settings, lambda: load_prices(settings), None, ())
     settle_with(_pipeline.settle)
     atexit.register(stop)
     return _pipeline
@@ -101,28 +104,38 @@ def load_prices(settings: Settings) -> Catalogue:
     return Catalogue.load(settings.prices)
 
 
-def _budgets(settings: Settings) -> BudgetObserver | None:
-    """Who holds calls to their budgets; `None` where there is none, and then calls pay nothing for it."""
-    if not settings.enabled:
+def _made(settings: Settings) -> Pipeline:
+    path = config.budget_file(settings)
+    # A program may change its directory, and the file is looked at again.
+    settings = replace(settings, config=None if path is None else path.absolute())
+    plans = Plans(settings.config, lambda: config.load_budgets(settings))
+    writer = _writer(settings, plans.now().lease_seconds)
+    return Pipeline(
+        settings, lambda: load_prices(settings), SpanObserver(), _observers(settings, writer), _budgets(plans, writer)
+    )
+
+
+def _writer(settings: Settings, lease_seconds: float) -> Writer | None:
+    if settings.ledger is None:
         return None
-    plan, mistakes = config.load_budgets(settings)
-    for mistake in mistakes:
-        faults.LOGGER.warning("otel-aicost: %s", mistake)
-    if not plan.budgets:
+    from otel_aicost.ledger.writer import Writer  # noqa: PLC0415 - not needed without a ledger
+
+    return Writer.of_file(settings.ledger, settings.retention_days, lease_seconds=lease_seconds)
+
+
+def _budgets(plans: Plans, writer: Writer | None) -> BudgetObserver | None:
+    """Who holds calls to their budgets; `None` where there is none, and then calls pay nothing for it."""
+    if not plans.now().budgets:
         return None
     from otel_aicost.observers.budgets import BudgetObserver  # noqa: PLC0415
 
-    return BudgetObserver(plan, settings.ledger)
+    return BudgetObserver(plans, writer)
 
 
-def _observers(settings: Settings) -> list[Observer]:
-    if not settings.enabled:
-        return []
+def _observers(settings: Settings, writer: Writer | None) -> list[Observer]:
     observers: list[Observer] = [MetricsObserver(settings.metric_tags)]
-    if settings.ledger is not None:
-        from otel_aicost.observers.ledger import LedgerObserver  # noqa: PLC0415
-
-        observers.append(LedgerObserver(settings.ledger, settings.retention_days))
+    if writer is not None:
+        observers.append(LedgerObserver(writer))
     if settings.jsonl is not None:
         from otel_aicost.observers.jsonl import JsonlObserver  # noqa: PLC0415
 

@@ -6,7 +6,6 @@ Errors of observers stop here: they are reported, and the next observer is serve
 from __future__ import annotations
 
 import os
-import random
 import threading
 import time
 from dataclasses import replace
@@ -17,6 +16,7 @@ from opentelemetry import baggage, context, trace
 
 from otel_aicost import faults, names
 from otel_aicost.budgets.budget import Subject
+from otel_aicost.ids import new_id
 from otel_aicost.model import (
     NANO,
     NO_CONDITIONS,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.config import Settings
     from otel_aicost.errors import BudgetExceeded
+    from otel_aicost.ledger.balances import Settlement
     from otel_aicost.model import Call, Quantity
     from otel_aicost.observers import Observer
     from otel_aicost.observers.budgets import BudgetObserver, Hold
@@ -55,12 +56,6 @@ _loading = threading.Lock()
 if hasattr(os, "register_at_fork"):
     # A child forked in the middle of an import would find that module locked for ever.
     os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)
-
-
-# Of our own, as applications seed the shared one; asking the kernel for each id takes ten times as long.
-_noise = random.Random()  # noqa: S311 - unique, not secret
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_noise.seed)
 
 
 class OpenCall:
@@ -133,7 +128,6 @@ class Pipeline:
         self._budgets = budgets
         if budgets is not None:  # the first call is to find prices and ledger ready
             self.later(self.warm)
-            budgets.books.warm()
         self._service: str | None = None
 
     def begin(self, call: Call, body: Mapping[str, Any] = NO_PARAMETERS) -> OpenCall:
@@ -199,14 +193,14 @@ class Pipeline:
         if self._budgets is not None and opened.hold is not None:
             self._budgets.release(opened.hold)
 
-    def _settle(self, opened: OpenCall, record: Record) -> None:
-        if self._budgets is None:
-            return
+    def _settle(self, opened: OpenCall, record: Record) -> Settlement | None:
+        if self._budgets is None or opened.hold is None:
+            return None
         try:
-            if opened.hold is not None:
-                self._budgets.settle(opened.hold, record)
+            return self._budgets.settle(opened.hold, record)
         except Exception as error:  # noqa: BLE001 - as above
             faults.report("budgets.settle", error)
+            return None
 
     def finish(self, opened: OpenCall, outcome: Outcome) -> None:
         """A response ended. Until the prices are there, it waits for them in the background."""
@@ -238,7 +232,7 @@ class Pipeline:
         """Wait until every finished call has reached its last observer. `False` if `timeout` did not suffice."""
         until = time.monotonic() + timeout
         done = self.settle(timeout)
-        for observer in self._closable():
+        for observer in self._observers:
             done = observer.flush(max(0.0, until - time.monotonic())) and done
         return done
 
@@ -246,14 +240,13 @@ class Pipeline:
         """As `flush`; what still comes is handled where it comes."""
         until = time.monotonic() + timeout
         done = self._worker.close(timeout)
-        for observer in self._closable():
+        for observer in self._observers:
             done = observer.close(max(0.1, until - time.monotonic())) and done
         return done
 
-    def _closable(self) -> tuple[Observer | BudgetObserver, ...]:
-        return self._observers if self._budgets is None else (*self._observers, self._budgets)
-
-    def _hand_on(self, record: Record, scopes: tuple[track, ...], span: CallSpan | None) -> None:
+    def _hand_on(
+        self, record: Record, scopes: tuple[track, ...], span: CallSpan | None, settlement: Settlement | None
+    ) -> None:
         for scope in scopes:
             scope.add(record)
         if self._spans is not None:
@@ -263,7 +256,7 @@ class Pipeline:
                 faults.report("spans.after", error)
         for observer in self._observers:
             try:
-                observer.after(record, None)
+                observer.after(record, settlement)
             except Exception as error:  # noqa: BLE001 - as above
                 faults.report(type(observer).__name__, error)
 
@@ -271,9 +264,10 @@ class Pipeline:
         """Price and hand on a call that was made without us, here and now."""
         opened = OpenCall(self, call, None)
         record = self._price(opened, outcome, None)
-        self._hand_on(record, opened.tracks, None)
+        settlement = None
         if self._budgets is not None:
-            self._budgets.charge(record, self._subject(call, opened.tags, _trace_id()))
+            settlement = self._budgets.charge(record, self._subject(call, opened.tags, _trace_id()))
+        self._hand_on(record, opened.tracks, None, settlement)
         return record
 
     def _conclude(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> None:
@@ -283,8 +277,7 @@ class Pipeline:
             faults.report("pipeline", error)
             self.release(opened)
             return
-        self._settle(opened, record)
-        self._hand_on(record, opened.tracks, span)
+        self._hand_on(record, opened.tracks, span, self._settle(opened, record))
 
     def _price(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> Record:
         call, reading = opened.call, outcome.reading
@@ -295,7 +288,7 @@ class Pipeline:
             parameters = {**parameters, "http.request.resend_count": outcome.resends}
         first = outcome.first_chunk_ticks
         return Record(
-            id=new_id(),
+            id=new_id() if opened.hold is None or opened.hold.settled else opened.hold.id,
             started_ns=call.started_ns,
             duration_ns=max(0, outcome.ended_ticks - call.started_ticks),
             provider=call.provider,
@@ -361,16 +354,6 @@ class Pipeline:
         if self._service is None:
             self._service = _service_name()
         return self._service
-
-
-def new_id() -> str:
-    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, the rest random."""
-    now = time.time_ns()
-    noise = _noise.getrandbits(74) ^ now  # a restored snapshot repeats the generator, but not the clock
-    high = (now // 1_000_000 << 16) | 0x7000 | (noise >> 62)
-    low = (0b10 << 62) | (noise & ((1 << 62) - 1))
-    digits = f"{high:016x}{low:016x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _trace_id() -> str | None:

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 from otel_aicost.budgets.budget import Amounts, Budget, Limits, Line
 from otel_aicost.budgets.window import Period, Window
+from otel_aicost.ledger.balances import Settlement
+from records import record
 
 DAY = Window("2026-11-21", 1_795_219_200, 1_795_305_600)
 
@@ -23,3 +25,8 @@ def taking(one, nano, tokens=0, calls=1):
 
 
 HALF = Decimal("0.5")
+
+
+def settle(writer, name, *lines):
+    """A call of that name ended, and took so much."""
+    writer.put(record(id=name), Settlement(name, lines))

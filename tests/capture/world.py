@@ -13,13 +13,15 @@ import openai
 
 from otel_aicost.capture.stainless import StainlessCapture
 from otel_aicost.config import Settings
+from otel_aicost.observers.ledger import LedgerObserver
 from otel_aicost.pipeline import Pipeline
 from otel_aicost.prices.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from otel_aicost.model import Call, Record
+    from otel_aicost.ledger.balances import Settlement
+    from otel_aicost.model import Record
     from otel_aicost.observers import Observer
     from otel_aicost.observers.budgets import BudgetObserver
     from otel_aicost.observers.spans import SpanObserver
@@ -45,10 +47,7 @@ class Collect:
     def __init__(self) -> None:
         self.records: list[Record] = []
 
-    def before(self, call: Call) -> None:
-        """Nothing to do."""
-
-    def after(self, record: Record, token: object | None) -> None:
+    def after(self, record: Record, settlement: Settlement | None) -> None:
         self.records.append(record)
 
     def flush(self, timeout: float) -> bool:
@@ -71,7 +70,8 @@ class Counting:
         budgets: BudgetObserver | None = None,
     ) -> None:
         self.collected = Collect()
-        self.pipeline = Pipeline(settings, catalogue, spans, [self.collected, *observers], budgets)
+        kept = [] if budgets is None or budgets.writer is None else [LedgerObserver(budgets.writer)]
+        self.pipeline = Pipeline(settings, catalogue, spans, [self.collected, *kept, *observers], budgets)
         if warm:
             self.pipeline.warm()
         self._capture = StainlessCapture(self.pipeline)

@@ -7,10 +7,9 @@ import time
 
 import pytest
 
-from budgets.lines import line, taking
+from budgets.lines import line, settle, taking
 from otel_aicost.budgets.window import Period, Window
-from otel_aicost.ledger.balances import Settlement
-from otel_aicost.ledger.books import Books
+from otel_aicost.ledger.writer import Writer
 
 NOW = int(time.time())
 TODAY = Window("today", NOW - 1000, NOW + 1000)
@@ -19,13 +18,13 @@ TODAY = Window("today", NOW - 1000, NOW + 1000)
 @pytest.fixture
 def standing(ledger):
     """A ledger with budgets: one spent and reserved, one of yesterday, one that rolls, one without an end."""
-    books = Books(ledger, 60.0, lambda _: None)
+    writer = Writer.of_file(ledger)
     day = line(10**9, limit=5 * 10**9, name="user-day", key="alice", window=TODAY, calls=7)
-    books.reserve("1", [day])
-    books.settle(Settlement("1", (taking(day, 1_500_000_000),)))
-    books.reserve("2", [day])
+    writer.reserve("1", [day])
+    settle(writer, "1", taking(day, 1_500_000_000))
+    writer.reserve("2", [day])
     old = line(name="user-day", key="alice", window=Window("yesterday", NOW - 2000, NOW - 1000))
-    books.settle(Settlement("3", (taking(old, 7),)))
+    settle(writer, "3", taking(old, 7))
     rolling = Period("rolling", rolling_seconds=6000)
     for number in range(3):
         start = NOW - 300 + 100 * number
@@ -35,16 +34,16 @@ def standing(ledger):
             window=Window(f"rolling 6000s {start}", start, start + 100, "rolling 6000s "),
             period=rolling,
         )
-        books.settle(Settlement(f"r{number}", (taking(step, 10**8),)))
-    books.settle(Settlement("4", (taking(line(name="work", limit=10, window=Window("forever", None, None)), 30),)))
-    silent = Books(ledger, 0.01, lambda _: None)
+        settle(writer, f"r{number}", taking(step, 10**8))
+    settle(writer, "4", taking(line(name="work", limit=10, window=Window("forever", None, None)), 30))
+    silent = Writer.of_file(ledger, lease_seconds=0.01)
     silent._tick_later = lambda _: None
     silent.reserve("killed", [day])
     time.sleep(0.05)
-    assert books.flush(10)
+    assert writer.flush(10)
     yield ledger
     silent.close(5)
-    books.close(5)
+    writer.close(5)
 
 
 def test_every_window_is_listed(aicost, standing):

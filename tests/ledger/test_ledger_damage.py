@@ -13,7 +13,7 @@ import pytest
 
 from otel_aicost.ledger import file
 from otel_aicost.ledger.row import row
-from otel_aicost.ledger.store import Store
+from otel_aicost.ledger.store import FileStore
 from otel_aicost.ledger.writer import Writer
 from records import record
 
@@ -28,7 +28,7 @@ ROWS = 400
 def ledger_in(here: Path, *, killed: bool) -> Path:
     """Make a ledger of 400 calls: as its process leaves it, or, half in the log, as one that was killed."""
     here.mkdir()
-    store = Store(here / "making" / "ledger.db")
+    store = FileStore(here / "making" / "ledger.db")
     store.insert([row(record()) for _ in range(ROWS // 2)])
     store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     store.insert([row(record()) for _ in range(ROWS // 2)])
@@ -67,7 +67,7 @@ def damage(path: Path, seed: int) -> None:
 def record_ten(ledger: Path, look: Look) -> bool:
     """Write ten calls to a damaged ledger and find them there; whether the damaged one was moved aside."""
     size = ledger.stat().st_size
-    writer = Writer(ledger, retention_days=0)
+    writer = Writer.of_file(ledger, retention_days=0)
     new = [record() for _ in range(10)]
     for one in new:
         writer.put(one)
@@ -125,7 +125,7 @@ def test_a_table_whose_text_is_no_text_is_damage(closed: Path, ledger: Path, loo
 
 def test_a_file_that_is_not_the_damaged_one_stays(ledger: Path) -> None:
     """Whoever comes late with an old finding of damage does not move the new ledger."""
-    Store(ledger).close()
+    FileStore(ledger).close()
     there = file.identity(ledger)
     assert there is not None
     assert file.set_aside(ledger, (there[0], there[1] + 1)) is None
@@ -151,7 +151,7 @@ def test_a_damaged_file_is_kept_under_another_name(
     (ledger.parent / "ledger.db-wal").write_bytes(b"")
     (ledger.parent / "ledger.db-shm").unlink()
     spoilt = garble(ledger)
-    writer = Writer(ledger, retention_days=0)
+    writer = Writer.of_file(ledger, retention_days=0)
     for _ in range(3):
         writer.put(record())
         assert writer.flush(20)
@@ -166,7 +166,7 @@ def test_a_damaged_file_is_kept_under_another_name(
 
 def test_a_file_that_breaks_under_a_running_writer_is_moved_aside(ledger: Path, look: Look) -> None:
     """Damage after the start is met the same way, and the call at hand is in the new file."""
-    writer = Writer(ledger, retention_days=0)
+    writer = Writer.of_file(ledger, retention_days=0)
     for _ in range(500):
         writer.put(record())
     assert writer.close(20)
@@ -180,7 +180,7 @@ def test_a_file_that_breaks_under_a_running_writer_is_moved_aside(ledger: Path, 
 
 def test_many_that_meet_the_damage_move_it_once(ledger: Path, look: Look) -> None:
     """Writers that find the damage at the same moment leave one damaged file and one ledger with all their calls."""
-    store = Store(ledger)
+    store = FileStore(ledger)
     store.insert([row(record()) for _ in range(ROWS)])
     store.close()
     garble(ledger)
@@ -188,7 +188,7 @@ def test_many_that_meet_the_damage_move_it_once(ledger: Path, look: Look) -> Non
     flushed: list[bool] = []
 
     def write() -> None:
-        writer = Writer(ledger, retention_days=0)
+        writer = Writer.of_file(ledger, retention_days=0)
         gate.wait()
         for _ in range(20):
             writer.put(record())
@@ -215,7 +215,7 @@ def test_rows_can_be_brought_back_as_the_documentation_says(sound: Path, ledger:
     aside = ledger.with_name("ledger.db.corrupt-20261122T000000Z")
     for companion in ("", "-wal", "-shm"):
         ledger.with_name(f"ledger.db{companion}").rename(f"{aside}{companion}")
-    store = Store(ledger)
+    store = FileStore(ledger)
     store.insert([row(record())])
     store.close()
     for _ in range(2):

@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from records import record
 from otel_aicost.ledger.writer import Writer
-writer = Writer(Path(sys.argv[1]), 0)
+writer = Writer.of_file(Path(sys.argv[1]), 0)
 number = 0
 while True:
     some = [record(id=f"{sys.argv[2]}-{number + n}") for n in range(7)]
@@ -60,7 +60,7 @@ import os, sys
 from pathlib import Path
 from records import record
 from otel_aicost.ledger.writer import Writer
-writer = Writer(Path(sys.argv[1]), 0)
+writer = Writer.of_file(Path(sys.argv[1]), 0)
 if sys.argv[2] == "used":
     writer.put(record(id="before"))
     assert writer.flush(10)
@@ -93,7 +93,7 @@ import os, sys
 from pathlib import Path
 from records import record
 from otel_aicost.ledger.writer import Writer
-writer = Writer(Path(sys.argv[1]), 0)
+writer = Writer.of_file(Path(sys.argv[1]), 0)
 writer.put(record(id="parent"))
 assert writer.flush(10)
 go, goes = os.pipe()
@@ -127,17 +127,17 @@ from pathlib import Path
 from records import record
 from otel_aicost.ledger import forks
 from otel_aicost.ledger.writer import Writer
-writer = Writer(Path(sys.argv[1]), 0)
+writer = Writer.of_file(Path(sys.argv[1]), 0)
 writer.put(record(id="parent"))
 assert writer.flush(10)
-writer._turn.acquire()  # as by a write that hangs, so that the connection cannot be closed before the fork
+writer._turn.take(1)  # as by a write that hangs, so that the connection cannot be closed before the fork
 pid = os.fork()
 if pid == 0:
     writer.put(record(id="child"))
     flushed = writer.flush(10)
     print(flushed, writer.stats()["queued"], len(forks._inherited), flush=True)
     sys.exit(0)  # an ordinary end, which finalises everything
-writer._turn.release()
+writer._turn.give()
 print(os.waitpid(pid, 0)[1], flush=True)
 writer.put(record(id="parent-2"))
 assert writer.flush(10)
@@ -160,7 +160,7 @@ import multiprocessing, sys
 from pathlib import Path
 from records import record
 from otel_aicost.ledger.writer import Writer
-writer = Writer(Path(sys.argv[1]), 0)
+writer = Writer.of_file(Path(sys.argv[1]), 0)
 def work(side):
     for number in range(200):
         writer.put(record(id=f"{side}-{number}"))
@@ -184,7 +184,7 @@ def test_forked_multiprocessing_children_flush_when_they_leave(ledger: Path, loo
 
 
 def _work(path: Path, side: int, count: int) -> None:
-    writer = Writer(path, 0)
+    writer = Writer.of_file(path, 0)
     for number in range(count):
         writer.put(record(id=f"{side}-{number}"))
     if not writer.close(60) or writer.stats()["errors"]:
@@ -209,7 +209,7 @@ import atexit, sys
 from pathlib import Path
 from records import record
 from otel_aicost.ledger.writer import Writer
-writer = Writer(Path(sys.argv[1]), 0)
+writer = Writer.of_file(Path(sys.argv[1]), 0)
 atexit.register(writer.close, 4)
 for _ in range(50):
     writer.put(record())
@@ -229,7 +229,7 @@ import sys
 from pathlib import Path
 from records import record
 from otel_aicost.ledger.writer import Writer
-writer = Writer(Path(sys.argv[1]), 0)
+writer = Writer.of_file(Path(sys.argv[1]), 0)
 class Stream:
     def __del__(self):
         writer.put(record(id="collected"))

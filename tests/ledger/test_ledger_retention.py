@@ -11,7 +11,7 @@ import pytest
 
 from otel_aicost.ledger import schema, writer
 from otel_aicost.ledger.row import row
-from otel_aicost.ledger.store import Store
+from otel_aicost.ledger.store import FileStore
 from otel_aicost.ledger.writer import Writer
 from otel_aicost.model import Unpriced
 from records import cost, record
@@ -52,7 +52,7 @@ def mixture(count: int, oldest_days: int) -> list[Record]:
 
 def test_totals_are_the_same_after_folding(ledger: Path, look: Look) -> None:
     """Each line of the `spend` view is the same before, in the middle of, and after folding."""
-    store = Store(ledger)
+    store = FileStore(ledger)
     store.insert([row(one) for one in mixture(1500, 30)])
     before, total = look(SPEND), look(f"SELECT {SUMS} FROM spend")
     cutoff = time.time_ns() - 10 * DAY_NS
@@ -71,7 +71,7 @@ def test_totals_are_the_same_after_folding(ledger: Path, look: Look) -> None:
 
 def test_folding_again_changes_nothing(ledger: Path, look: Look) -> None:
     """When all old calls are folded, folding is done and writes nothing."""
-    store = Store(ledger)
+    store = FileStore(ledger)
     store.insert([row(one) for one in mixture(300, 30)])
     cutoff = time.time_ns() - 10 * DAY_NS
     while store.fold(cutoff, 100):
@@ -84,7 +84,7 @@ def test_folding_again_changes_nothing(ledger: Path, look: Look) -> None:
 
 def test_a_call_at_the_limit_stays(ledger: Path, look: Look) -> None:
     """A call that began exactly at the limit is kept, one nanosecond earlier is folded."""
-    store = Store(ledger)
+    store = FileStore(ledger)
     store.insert([row(record(id="stays", started_ns=1000)), row(record(id="goes", started_ns=999))])
     assert store.fold(1000, 10) == 1
     assert look("SELECT id FROM calls") == [("stays",)]
@@ -94,7 +94,7 @@ def test_a_call_at_the_limit_stays(ledger: Path, look: Look) -> None:
 
 def test_unpriced_stays_null(ledger: Path, look: Look) -> None:
     """A total of calls without a price is NULL and not 0, before and after."""
-    store = Store(ledger)
+    store = FileStore(ledger)
     for number in range(2):
         store.insert([row(record(started_ns=number, cost=None, unpriced=Unpriced("unknown_model", "x")))])
         store.fold(10, 10)
@@ -108,12 +108,12 @@ def test_the_writer_folds_in_the_background(
 ) -> None:
     """A writer with a retention folds all that is older, slice by slice; one with 0 days keeps every call."""
     monkeypatch.setattr(writer, "FOLD_ROWS", 50)
-    store = Store(ledger)
+    store = FileStore(ledger)
     store.insert([row(one) for one in mixture(900, 40)])
     before = look(SPEND)
     old = look("SELECT count(*) FROM calls WHERE started_ns < ?", time.time_ns() - 20 * DAY_NS)[0][0]
     store.close()
-    writing = Writer(ledger, retention_days=days)
+    writing = Writer.of_file(ledger, retention_days=days)
     writing.put(record(started_ns=time.time_ns(), id="new", service="new"))
     for _ in range(900 // 50 + 2):  # each flush lets one slice pass
         assert writing.flush(20)

@@ -14,18 +14,30 @@ import pytest
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import file, schema
 from otel_aicost.ledger.row import row
-from otel_aicost.ledger.store import BATCH, SIZES, DamagedLedgerError, Store
+from otel_aicost.ledger.store import BATCH, SIZES, DamagedLedgerError, FileStore
 from records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+BUDGET_TABLES = (
+    "budget_windows",
+    "reservations",
+    "budget_entries",
+    "budget_limits",
+    "budget_definitions",
+    "events",
+    "alerts",
+    "deliveries",
+)
+
+
 def test_a_new_ledger_has_the_tables(ledger: Path, look: Callable[..., list[tuple[str, ...]]]) -> None:
     """A new file has the tables, the view, the version, the mark and the write-ahead log."""
-    Store(ledger).close()
+    FileStore(ledger).close()
     names = {name for (name,) in look("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
-    assert names == {"calls", "rollups", "spend", "meta", "budget_windows", "reservations"}
+    assert names == {"calls", "rollups", "spend", "meta", *BUDGET_TABLES}
     assert look("PRAGMA user_version") == [(schema.VERSION,)]
     assert look("PRAGMA application_id") == [(schema.APPLICATION_ID,)]
     assert look("PRAGMA journal_mode") == [("wal",)]
@@ -36,7 +48,7 @@ def test_files_are_private_whatever_the_umask(ledger: Path) -> None:
     """With umask 0 the file, its companions and the directories made for it are the user's alone."""
     before = os.umask(0)
     try:
-        store = Store(ledger)
+        store = FileStore(ledger)
         store.insert([row(record())])
         modes = {one.name: one.stat().st_mode & 0o777 for one in ledger.parent.iterdir()}
         store.close()
@@ -49,7 +61,7 @@ def test_files_are_private_whatever_the_umask(ledger: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 5, 16, 17, 64, BATCH - 1, BATCH, BATCH + 1, 3 * BATCH])
 def test_any_number_of_rows_is_inserted(ledger: Path, look: Callable[..., list[tuple[int]]], count: int) -> None:
     """Every row given is in the file once, on both sides of each size of a statement."""
-    store = Store(ledger)
+    store = FileStore(ledger)
     store.insert([row(record()) for _ in range(count)])
     store.close()
     assert look("SELECT count(*) FROM calls") == [(count,)]
@@ -58,7 +70,7 @@ def test_any_number_of_rows_is_inserted(ledger: Path, look: Callable[..., list[t
 
 def test_an_id_is_written_once(ledger: Path, look: Callable[..., list[tuple[object, ...]]]) -> None:
     """A row inserted again, alone or among new ones, stays as it was."""
-    store, one = Store(ledger), record(service="first")
+    store, one = FileStore(ledger), record(service="first")
     store.insert([row(one)])
     store.insert([row(record(id=one.id, service="second")), row(record())])
     store.close()
@@ -68,11 +80,11 @@ def test_an_id_is_written_once(ledger: Path, look: Callable[..., list[tuple[obje
 
 def test_a_newer_ledger_is_refused(ledger: Path, look: Callable[..., list[tuple[int]]]) -> None:
     """A file of a newer schema is left alone, and the error says what to do."""
-    Store(ledger).close()
+    FileStore(ledger).close()
     with closing(sqlite3.connect(ledger)) as connection:
         connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     with pytest.raises(LedgerError, match=r"newer otel-aicost .* upgrade"):
-        Store(ledger)
+        FileStore(ledger)
     assert look("PRAGMA user_version") == [(schema.VERSION + 1,)]
 
 
@@ -84,7 +96,7 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
         connection.commit()
     before = path.read_bytes()
     with pytest.raises(LedgerError, match="another program"):
-        Store(path)
+        FileStore(path)
     assert path.read_bytes() == before
 
 
@@ -93,7 +105,7 @@ def test_a_file_that_was_never_a_ledger_is_not_moved(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("my notes\n" * 1000)
     with pytest.raises(DamagedLedgerError) as caught:
-        Store(path)
+        FileStore(path)
     with pytest.raises(LedgerError, match="no ledger and is left as it is"):
         file.set_aside(path, caught.value.identity)
     assert path.read_text() == "my notes\n" * 1000
@@ -106,7 +118,7 @@ def test_many_that_start_at_once_make_one_ledger(ledger: Path, look: Callable[..
     def start() -> None:
         gate.wait()
         try:
-            store = Store(ledger)
+            store = FileStore(ledger)
             store.insert([row(record())])
             store.close()
         except Exception as error:  # noqa: BLE001 - shown below
@@ -125,11 +137,11 @@ def test_many_that_start_at_once_make_one_ledger(ledger: Path, look: Callable[..
 def while_locked(ledger: Path, journal: str, meanwhile: Callable[[sqlite3.Connection], None]) -> None:
     """Open a store while another connection holds the write lock of an empty file, and let go of it soon."""
     file.prepare(ledger)
-    opened: list[Store] = []
+    opened: list[FileStore] = []
     with closing(sqlite3.connect(ledger, isolation_level=None)) as other:
         other.execute(f"PRAGMA journal_mode = {journal}")
         other.execute("BEGIN IMMEDIATE")
-        thread = threading.Thread(target=lambda: opened.append(Store(ledger)))
+        thread = threading.Thread(target=lambda: opened.append(FileStore(ledger)))
         thread.start()
         thread.join(0.3)
         meanwhile(other)
@@ -166,20 +178,20 @@ def test_a_migration_that_fails_leaves_nothing(ledger: Path, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", broken)
         with pytest.raises(LedgerError):
-            Store(ledger)
+            FileStore(ledger)
     with closing(sqlite3.connect(ledger)) as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    Store(ledger).close()
+    FileStore(ledger).close()
 
 
 def test_an_old_ledger_is_migrated_with_its_rows(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of this version opened by one with a further migration keeps its rows and gets the new version."""
-    store = Store(ledger)
+    store = FileStore(ledger)
     store.insert([row(record())])
     store.close()
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, ("ALTER TABLE calls ADD COLUMN extra TEXT",)))
     monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
-    Store(ledger).close()
+    FileStore(ledger).close()
     with closing(sqlite3.connect(ledger)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
         assert connection.execute("SELECT count(*), max(extra) FROM calls").fetchone() == (1, None)
@@ -187,7 +199,7 @@ def test_an_old_ledger_is_migrated_with_its_rows(ledger: Path, monkeypatch: pyte
 
 def test_a_full_file_is_refused_and_then_written(ledger: Path, look: Callable[..., list[tuple[int]]]) -> None:
     """SQLite's own "disk full" raises a `LedgerError`, nothing of the batch is in, and later it is."""
-    store, rows = Store(ledger), [row(record()) for _ in range(BATCH)]
+    store, rows = FileStore(ledger), [row(record()) for _ in range(BATCH)]
     pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
     store.connection.execute(f"PRAGMA max_page_count = {pages + 3}")
     with pytest.raises(LedgerError, match="full"):
@@ -204,7 +216,7 @@ def test_a_full_file_is_refused_and_then_written(ledger: Path, look: Callable[..
 )
 def test_the_tables_themselves_refuse_the_impossible(ledger: Path, column: str, value: object) -> None:
     """Even a row made by other means cannot hold negative money or no provider."""
-    store = Store(ledger)
+    store = FileStore(ledger)
     values = dict(zip(schema.CALL_COLUMNS, row(record()), strict=True)) | {column: value}
     with pytest.raises(sqlite3.IntegrityError):
         store.insert([tuple(values.values())])  # type: ignore[arg-type]
@@ -217,7 +229,7 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     link.symlink_to(target)
     before = os.umask(0)
     try:
-        Store(link).close()
+        FileStore(link).close()
     finally:
         os.umask(before)
     assert link.is_symlink()
@@ -257,7 +269,7 @@ def test_without_a_write_ahead_log_the_ledger_still_works(
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     here = frozenset(line.partition(" - ")[2].split()[0] for line in lines)
     monkeypatch.setattr(file, "NETWORK_FILESYSTEMS", here)
-    store = Store(ledger)
+    store = FileStore(ledger)
     store.insert([row(record())])
     store.close()
     assert look("PRAGMA journal_mode") == [("delete",)]
@@ -267,10 +279,10 @@ def test_without_a_write_ahead_log_the_ledger_still_works(
 
 def test_a_file_that_was_replaced_is_noticed(ledger: Path) -> None:
     """A store knows when its file is no longer the one at its path."""
-    store = Store(ledger)
+    store = FileStore(ledger)
     assert not store.moved()
     ledger.rename(ledger.with_name("old.db"))
     assert store.moved()
-    Store(ledger).close()
+    FileStore(ledger).close()
     assert store.moved()
     store.close()

@@ -13,7 +13,7 @@ import pytest
 
 from otel_aicost import faults
 from otel_aicost.ledger import schema, writer
-from otel_aicost.ledger.store import Store
+from otel_aicost.ledger.store import FileStore
 from otel_aicost.ledger.writer import Writer
 from records import record
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def one(ledger: Path) -> Iterator[Writer]:
-    writing = Writer(ledger, retention_days=0)
+    writing = Writer.of_file(ledger, retention_days=0)
     yield writing
     writing.close(10)
 
@@ -55,7 +55,7 @@ def test_a_record_is_in_the_file_after_a_flush(one: Writer, look: Look) -> None:
         one.put(each)
     assert one.flush(10)
     assert [got for (got,) in look("SELECT id FROM calls ORDER BY id")] == [each.id for each in records]
-    assert one.stats() == {"written": 700, "queued": 0, "lost": 0, "errors": 0, "path": str(one.path)}
+    assert one.stats() == {"written": 700, "queued": 0, "lost": 0, "errors": 0, "path": one.name}
 
 
 def test_a_record_is_written_without_a_flush(one: Writer, ledger: Path, look: Look) -> None:
@@ -143,7 +143,7 @@ def test_a_newer_ledger_is_refused_and_the_records_wait(
     one: Writer, ledger: Path, look: Look, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A ledger of a newer version is not touched: the records wait, and the message says what to do."""
-    Store(ledger).close()
+    FileStore(ledger).close()
     with closing(sqlite3.connect(ledger)) as connection:
         connection.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     one.put(record())
@@ -209,7 +209,7 @@ import resource, sys, time
 from pathlib import Path
 from records import record
 from otel_aicost.ledger.writer import Writer
-writer = Writer(Path(sys.argv[1]), 0)
+writer = Writer.of_file(Path(sys.argv[1]), 0)
 writer.put(record())
 assert writer.flush(10)
 limit = 400_000

@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from otel_aicost.model import Call
+from otel_aicost.ledger.writer import Writer
 from otel_aicost.observers.ledger import LedgerObserver
 from records import record
 
@@ -16,17 +16,14 @@ if TYPE_CHECKING:
 
     from otel_aicost.observers import Observer
 
-CALL = Call("openai", "chat", "gpt-4o", started_ns=1, started_ticks=1)
-
 
 def test_each_record_is_a_row(tmp_path: Path) -> None:
-    """A record given after a call is a row after a flush; before the call nothing happens."""
+    """A record given after a call is a row after a flush."""
     path = tmp_path / "ledger.db"
-    observer: Observer = LedgerObserver(path, 400)
-    assert observer.before(CALL) is None
+    observer: Observer = LedgerObserver(Writer.of_file(path, 400))
     one, other = record(), record()
     observer.after(one, None)
-    observer.after(other, object())
+    observer.after(other, None)
     assert observer.flush(10)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT id FROM calls ORDER BY id").fetchall() == [(one.id,), (other.id,)]
@@ -35,7 +32,7 @@ def test_each_record_is_a_row(tmp_path: Path) -> None:
 
 def test_it_tells_how_it_fares(tmp_path: Path) -> None:
     """The writer behind it counts what was written."""
-    observer = LedgerObserver(tmp_path / "ledger.db", 0)
+    observer = LedgerObserver(Writer.of_file(tmp_path / "ledger.db"))
     observer.after(record(started_ns=1), None)
     assert observer.close(10)
     assert observer.writer.stats()["written"] == 1
@@ -44,7 +41,7 @@ def test_it_tells_how_it_fares(tmp_path: Path) -> None:
 def test_a_refusing_file_is_no_exception(tmp_path: Path) -> None:
     """With a ledger that cannot be made, a record is taken all the same and the flush says it is not there."""
     (tmp_path / "file").write_text("")
-    observer = LedgerObserver(tmp_path / "file" / "ledger.db", 0)
+    observer = LedgerObserver(Writer.of_file(tmp_path / "file" / "ledger.db"))
     observer.after(record(), None)
     assert not observer.flush(10)
     observer.close(0.1)
@@ -57,7 +54,7 @@ def test_it_loads_nothing_heavy(tmp_path: Path) -> None:
 
     code = (
         "import sys; from pathlib import Path; from otel_aicost.observers.ledger import LedgerObserver; "
-        "from records import record; o = LedgerObserver(Path(sys.argv[1]), 1); o.after(record(), None); o.close(10); "
+        "from otel_aicost.ledger.writer import Writer; from records import record; o = LedgerObserver(Writer.of_file(Path(sys.argv[1]), 1)); o.after(record(), None); o.close(10); "
         "print(sorted({'sqlalchemy', 'click', 'rich', 'jsonschema', 'yaml'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -143,7 +143,7 @@ def ledger(tmp_path):
     path = tmp_path / "ledger.db"
 
     def write(*records):
-        writer = Writer(path, 0)
+        writer = Writer.of_file(path, 0)
         for each in records:
             writer.put(each)
         assert writer.close(10)

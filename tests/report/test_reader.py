@@ -18,7 +18,7 @@ from otel_aicost.ledger.queries import Query
 from otel_aicost.ledger.questions import Filter
 from otel_aicost.ledger.reader import open_ledger
 from otel_aicost.ledger.row import row
-from otel_aicost.ledger.store import Store
+from otel_aicost.ledger.store import FileStore
 from records import record
 
 
@@ -74,7 +74,7 @@ def test_nothing_can_be_written(tmp_path):
 def test_a_writer_does_not_disturb(tmp_path):
     """The ledger is read while another connection holds it open and in the middle of a write."""
     path = write(tmp_path / "ledger.db", *sample())
-    with closing(Store(path)) as store:
+    with closing(FileStore(path)) as store:
         store.insert([row(record())])
         store.connection.execute("BEGIN IMMEDIATE")
         store.connection.execute("DELETE FROM calls")
@@ -104,7 +104,7 @@ def test_a_directory_that_cannot_be_written(directory):
 def test_a_directory_that_cannot_be_written_while_a_writer_writes(directory):
     """An open ledger is read, its last call included, where its directory is not writable."""
     path = write(directory / "ledger.db", *sample())
-    with closing(Store(path)) as store:
+    with closing(FileStore(path)) as store:
         store.insert([row(record())])
         with _unwritable(directory):
             assert _count(path) == 11
@@ -112,7 +112,7 @@ def test_a_directory_that_cannot_be_written_while_a_writer_writes(directory):
 
 def test_waiting_calls_are_not_passed_over(tmp_path, directory):
     """Calls that wait in a log nobody can open are an error, not a smaller total."""
-    with closing(Store(tmp_path / "ledger.db")) as store:
+    with closing(FileStore(tmp_path / "ledger.db")) as store:
         store.insert([row(record())])
         for suffix in ("", "-wal"):
             shutil.copy(tmp_path / f"ledger.db{suffix}", directory / f"ledger.db{suffix}")

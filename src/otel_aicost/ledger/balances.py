@@ -1,7 +1,9 @@
 """The balances of budgets: what is spent and reserved in each window. Every function is a step of a transaction.
 
-The transaction holds the write lock from its beginning, so that nobody else spends between the look at a balance and
-the reservation. Money is whole nano-dollars, times are nanoseconds or, of windows, seconds since the epoch.
+A balance is the sum of its entries, one for each call and budget: whoever settles a call a second time finds its entry
+and changes nothing. The transaction has the balances to itself (`Store.transaction`, `Store.lock`), so that nobody else
+spends between the look at one and the reservation. Money is whole nano-dollars, times are nanoseconds or, of windows,
+seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -9,18 +11,18 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_aicost.budgets.budget import Amounts, crossed, exceeded
+from otel_aicost.budgets.budget import Amounts, Limits, crossed, exceeded
 from otel_aicost.budgets.window import counts_until
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Sequence
 
     from otel_aicost.budgets.budget import Line
+    from otel_aicost.ledger.store import Connection
 
 EXPIRED_AT_ONCE: Final = 200
-KEPT_NS: Final = 3600 * 10**9
-"""How long a settled reservation is remembered, so that settling it again does nothing."""
+ANY_KEY: Final = "*"
+"""In the limits that were set: whatever has none of its own."""
 AFTER_DIGITS: Final = ":"
 """Sorts after every digit: the ids of the steps of a rolling window lie between its group and this."""
 
@@ -38,9 +40,10 @@ class Refusal(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """What a call really took, by the id of its reservation; nothing, where it failed."""
+    """What a call really took of its budgets; nothing, where it failed."""
 
-    id: str
+    reservation: str | None
+    """What it frees, if anything was reserved."""
     lines: tuple[Line, ...]
 
 
@@ -59,68 +62,100 @@ class _Balance(NamedTuple):
     said: Decimal
 
 
+def look(connection: Connection, lines: Sequence[Line], now_ns: int) -> Refusal | None:
+    """Why a call would not be admitted now; each line is of another budget."""
+    return _decide(connection, [_as_of_now(connection, line) for line in lines], now_ns)
+
+
 def reserve(
-    connection: sqlite3.Connection, identifier: str, lines: Sequence[Line], now_ns: int, until_ns: int
+    connection: Connection, identifier: str, lines: Sequence[Line], now_ns: int, until_ns: int
 ) -> Refusal | None:
-    """Reserve for all lines until `until_ns`, or for none: then why not. Each line is of another budget."""
-    expire(connection, now_ns)
+    """Reserve for all lines until `until_ns`, or for none: then why not."""
+    lines = [_as_of_now(connection, line) for line in lines]
+    refused = _decide(connection, lines, now_ns)
+    if refused is None:
+        for line in lines:
+            _add(connection, line, reserved=line.amounts)
+            connection.execute(_RESERVE, (identifier, *_key(line), *line.amounts, until_ns))
+    return refused
+
+
+def settle(connection: Connection, call_id: str | None, settlement: Settlement, now_ns: int) -> list[Alert]:
+    """Free what was reserved and enter what was spent, once; the shares of limits that were reached by it.
+
+    Without a `call_id` nothing is entered: there was nothing to pay.
+    """
+    alerts = []
+    for line in settlement.lines:
+        held = _freed(connection, settlement.reservation, line)
+        fresh = call_id is not None and any(line.amounts) and _entered(connection, call_id, line, held, now_ns)
+        if not fresh and held is None:
+            continue
+        line = line._replace(limits=limits_now(connection, line))  # noqa: PLW2901 - the same line, as of now
+        _add(connection, line, spent=line.amounts if fresh else Amounts(), freed=held or Amounts())
+        if fresh:
+            alerts += _alerts(connection, line)
+    return alerts
+
+
+def expire(connection: Connection, now_ns: int) -> int:
+    """Give back what is reserved by leases that ran out (their process was killed, or stopped): how many."""
+    found = connection.execute(_EXPIRED, (now_ns, EXPIRED_AT_ONCE)).fetchall()
+    for identifier, *rest in found:
+        key, held = rest[:3], rest[3:]
+        connection.execute(_GIVE_BACK, (*_twice(held), *key))
+        connection.execute(_FORGET, (identifier, *key))
+    return len(found)
+
+
+def renew(connection: Connection, identifiers: Iterable[str], until_ns: int) -> None:
+    """Hold open reservations until `until_ns`."""
+    for identifier in identifiers:
+        connection.execute("UPDATE reservations SET lease_until_ns = ? WHERE id = ?", (until_ns, identifier))
+
+
+def limits_now(connection: Connection, line: Line) -> Limits:
+    """The limits of the line's budget, with those instead that were set in the ledger."""
+    row = connection.execute(_SET, (line.budget.name, line.key, ANY_KEY, line.key)).fetchone()
+    if row is None:
+        return line.limits
+    return Limits(*(usual if chosen is None else chosen for chosen, usual in zip(row, line.limits, strict=True)))
+
+
+def _decide(connection: Connection, lines: Sequence[Line], now_ns: int) -> Refusal | None:
+    refused = _refusal(connection, lines)
+    if refused is not None and expire(connection, now_ns):
+        refused = _refusal(connection, lines)
+    return refused
+
+
+def _refusal(connection: Connection, lines: Sequence[Line]) -> Refusal | None:
     for line in lines:
         balance = _balance(connection, line)
         taken = Amounts(*(one + other for one, other in zip(balance.spent, balance.reserved, strict=True)))
         unit = exceeded(line.checked, taken, line.amounts)
         if unit is not None:
             return Refusal(line, unit, balance.spent, balance.reserved, balance.resets_at)
-    for line in lines:
-        _add(connection, line, reserved=line.amounts)
-        connection.execute(_RESERVATION, (identifier, *_key(line), *line.amounts, "open", until_ns))
     return None
 
 
-def settle(connection: sqlite3.Connection, settlement: Settlement, now_ns: int) -> list[Alert]:
-    """Turn what was reserved into what was spent, once: a second time changes nothing."""
-    alerts = []
-    for line in settlement.lines:
-        row = connection.execute(_FOUND, (settlement.id, *_key(line))).fetchone()
-        if row is None and not any(line.amounts):
-            continue
-        state, held = (row[0], Amounts(*row[1:])) if row else (None, Amounts())
-        if state == "settled":
-            continue
-        _add(connection, line, spent=line.amounts, freed=held if state == "open" else Amounts())
-        connection.execute(_RESERVATION, (settlement.id, *_key(line), *line.amounts, "settled", now_ns))
-        if any(line.amounts):
-            alerts += _alerts(connection, line)
-    return alerts
-
-
-def expire(connection: sqlite3.Connection, now_ns: int) -> None:
-    """Give back what is reserved by leases that ran out: their process was killed, or stopped."""
-    found = connection.execute(_EXPIRED, (now_ns, EXPIRED_AT_ONCE)).fetchall()
-    for identifier, *rest in found:
-        key, held = rest[:3], rest[3:]
-        connection.execute(_GIVE_BACK, (*held, *key))
-        connection.execute(_EXPIRE, (identifier, *key))
-
-
-def renew(connection: sqlite3.Connection, identifiers: Iterable[str], until_ns: int) -> None:
-    """Hold open reservations until `until_ns`."""
-    connection.executemany(
-        "UPDATE reservations SET lease_until_ns = ? WHERE id = ? AND state = 'open'",
-        [(until_ns, identifier) for identifier in identifiers],
-    )
-
-
-def forget(connection: sqlite3.Connection, now_ns: int) -> None:
-    """Delete reservations that were settled, or expired, long ago."""
-    for state in ("settled", "expired"):
-        connection.execute(_FORGET, (state, now_ns - KEPT_NS))
+def _as_of_now(connection: Connection, line: Line) -> Line:
+    limits = limits_now(connection, line)
+    if limits is line.limits:
+        return line
+    # What is not checked on purpose (an unknown price that is allowed) stays so.
+    unchecked = [
+        checked is None and limit is not None for checked, limit in zip(line.checked, line.limits, strict=True)
+    ]
+    checked = Limits(*(None if skip else limit for skip, limit in zip(unchecked, limits, strict=True)))
+    return line._replace(limits=limits, checked=checked)
 
 
 def _key(line: Line) -> tuple[str, str, str]:
     return line.budget.name, line.key, line.window.id
 
 
-def _balance(connection: sqlite3.Connection, line: Line) -> _Balance:
+def _balance(connection: Connection, line: Line) -> _Balance:
     """How the window stands; a rolling one is the sum of its steps that still count."""
     window = line.window
     first, last = (window.group, window.group + AFTER_DIGITS) if window.group else (window.id, window.id)
@@ -129,8 +164,20 @@ def _balance(connection: sqlite3.Connection, line: Line) -> _Balance:
     return _Balance(Amounts(*row[:3]), Amounts(*row[3:6]), until, Decimal(row[7] or 0))
 
 
+def _freed(connection: Connection, reservation: str | None, line: Line) -> Amounts | None:
+    if reservation is None:
+        return None
+    rows = connection.execute(_FREE, (reservation, *_key(line))).fetchall()
+    return Amounts(*rows[0]) if rows else None
+
+
+def _entered(connection: Connection, call_id: str, line: Line, held: Amounts | None, now_ns: int) -> bool:
+    values = (call_id, *_key(line), *line.amounts, *(held or Amounts()), now_ns)
+    return connection.execute(_ENTER, values).rowcount == 1
+
+
 def _add(
-    connection: sqlite3.Connection,
+    connection: Connection,
     line: Line,
     spent: Amounts = Amounts(),  # noqa: B008 - frozen
     reserved: Amounts = Amounts(),  # noqa: B008
@@ -138,10 +185,16 @@ def _add(
 ) -> None:
     window = line.window
     values = (*_key(line), window.start, counts_until(line.budget.period, window), *line.limits, *spent, *reserved)
-    connection.execute(_ADD, (*values, *freed))
+    connection.execute(_ADD, (*values, *_twice(freed)))
 
 
-def _alerts(connection: sqlite3.Connection, line: Line) -> list[Alert]:
+def _twice(amounts: Iterable[int]) -> list[int]:
+    return [amount for one in amounts for amount in (one, one)]
+
+
+def _alerts(connection: Connection, line: Line) -> list[Alert]:
+    if not any(limit is not None for limit in line.limits):
+        return []
     balance = _balance(connection, line)
     shares = crossed(line.budget, line.limits, balance.spent, balance.said)
     if not shares:
@@ -153,31 +206,35 @@ def _alerts(connection: sqlite3.Connection, line: Line) -> list[Alert]:
 _UNITS: Final = ("nano", "tokens", "calls")
 _SAME: Final = "budget = ? AND key = ? AND window_id = ?"
 _BALANCE: Final = f"""
-    SELECT {", ".join(f"coalesce(sum({kind}_{unit}), 0)" for kind in ("spent", "reserved") for unit in _UNITS)},
+    SELECT {", ".join(f"CAST(coalesce(sum({kind}_{unit}), 0) AS BIGINT)" for kind in ("spent", "reserved") for unit in _UNITS)},
            min(CASE WHEN spent_calls + reserved_calls > 0 THEN counts_until END), max(CAST(alerted AS REAL))
     FROM budget_windows
     WHERE budget = ? AND key = ? AND window_id >= ? AND window_id <= ?
           AND (counts_until IS NULL OR counts_until > ?)
-"""  # noqa: S608 - constants
+"""  # noqa: S608, E501 - constants
+_LEFT: Final = "CASE WHEN budget_windows.reserved_{unit} > ? THEN budget_windows.reserved_{unit} - ? ELSE 0 END"
 _ADD: Final = f"""
     INSERT INTO budget_windows (budget, key, window_id, starts_at, counts_until, limit_nano, limit_tokens, limit_calls,
            spent_nano, spent_tokens, spent_calls, reserved_nano, reserved_tokens, reserved_calls)
     VALUES ({", ".join("?" * 14)})
     ON CONFLICT (budget, key, window_id) DO UPDATE SET
     {", ".join(f"limit_{unit} = excluded.limit_{unit}" for unit in _UNITS)},
-    {", ".join(f"spent_{unit} = spent_{unit} + excluded.spent_{unit}" for unit in _UNITS)},
-    {", ".join(f"reserved_{unit} = max(0, reserved_{unit} + excluded.reserved_{unit} - ?)" for unit in _UNITS)}
+    {", ".join(f"spent_{unit} = budget_windows.spent_{unit} + excluded.spent_{unit}" for unit in _UNITS)},
+    {", ".join(f"reserved_{unit} = excluded.reserved_{unit} + {_LEFT.format(unit=unit)}" for unit in _UNITS)}
 """  # noqa: S608 - constants
 _GIVE_BACK: Final = f"""
-    UPDATE budget_windows SET {", ".join(f"reserved_{unit} = max(0, reserved_{unit} - ?)" for unit in _UNITS)}
+    UPDATE budget_windows SET {", ".join(f"reserved_{unit} = {_LEFT.format(unit=unit)}" for unit in _UNITS)}
     WHERE {_SAME}
 """  # noqa: S608 - constants
-_RESERVATION: Final = f"INSERT OR REPLACE INTO reservations VALUES ({', '.join('?' * 9)})"  # noqa: S608 - constants
-_FOUND: Final = f"SELECT state, nano, tokens, calls FROM reservations WHERE id = ? AND {_SAME}"  # noqa: S608 - constants
-_EXPIRED: Final = """
-    SELECT id, budget, key, window_id, nano, tokens, calls FROM reservations
-    WHERE state = 'open' AND lease_until_ns <= ? LIMIT ?
+_SET: Final = """
+    SELECT limit_nano, limit_tokens, limit_calls FROM budget_limits
+    WHERE budget = ? AND (key = ? OR key = ?) ORDER BY CASE WHEN key = ? THEN 0 ELSE 1 END LIMIT 1
 """
-_EXPIRE: Final = f"UPDATE reservations SET state = 'expired' WHERE id = ? AND {_SAME}"  # noqa: S608 - constants
+_RESERVE: Final = f"INSERT INTO reservations VALUES ({', '.join('?' * 8)})"  # noqa: S608 - constants
+_FREE: Final = f"DELETE FROM reservations WHERE id = ? AND {_SAME} RETURNING nano, tokens, calls"  # noqa: S608 - constants
+_FORGET: Final = f"DELETE FROM reservations WHERE id = ? AND {_SAME}"  # noqa: S608 - constants
+_ENTER: Final = f"INSERT INTO budget_entries VALUES ({', '.join('?' * 11)}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
+_EXPIRED: Final = """
+    SELECT id, budget, key, window_id, nano, tokens, calls FROM reservations WHERE lease_until_ns <= ? LIMIT ?
+"""
 _SAID: Final = f"UPDATE budget_windows SET alerted = ? WHERE {_SAME}"  # noqa: S608 - constants
-_FORGET: Final = "DELETE FROM reservations WHERE state = ? AND lease_until_ns < ?"

@@ -8,29 +8,51 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import weakref
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
 
 EXIT_SECONDS: Final = 4.0
+WAIT_SECONDS: Final = 1.0
+"""How long a fork waits for what is being written."""
 
 
-class Forkable(Protocol):
-    """Holds a connection, and puts it away while its process forks."""
+class Turn:
+    """Who has it may touch the connection. While the process forks, nobody has, and the connection is closed."""
+
+    def __init__(self, shut: Callable[[], None]) -> None:
+        """`shut` closes the connection; it is called with the turn."""
+        self._shut = shut
+        self.begin()
+        _watched.add(self)
+
+    def begin(self) -> None:
+        """Forget who has it: at the start, and in the child of a fork."""
+        self._lock = threading.Lock()
+        self._parked_by: set[int] = set()
+
+    def take(self, timeout: float) -> bool:
+        """Wait for it; `False` if `timeout` seconds did not suffice."""
+        return self._lock.acquire(timeout=timeout)
+
+    def give(self) -> None:
+        """Let the next one have it."""
+        self._lock.release()
 
     def before_fork(self) -> None:
-        """Close the connection, and open none until the fork is over."""
+        """Close the connection, and let nobody open one until the fork is over."""
+        if self._lock.acquire(timeout=WAIT_SECONDS):
+            self._parked_by.add(threading.get_ident())
+            self._shut()
 
     def after_fork_in_parent(self) -> None:
         """Go on as before."""
-
-
-def watch(one: Forkable) -> None:
-    """Tell `one` of every fork; only a weak reference to it is kept."""
-    _watched.add(one)
+        if threading.get_ident() in self._parked_by:
+            self._parked_by.discard(threading.get_ident())
+            self._lock.release()
 
 
 def before_child_exit(flush: Callable[[float], object]) -> None:
@@ -40,7 +62,7 @@ def before_child_exit(flush: Callable[[float], object]) -> None:
         util.Finalize(None, flush, args=(EXIT_SECONDS,), exitpriority=0)
 
 
-def keep_for_ever(connection: sqlite3.Connection) -> None:
+def keep_for_ever(connection: object) -> None:
     """Never close this connection, not even when the interpreter ends and frees all it knows."""
     _inherited.append(connection)
     try:
@@ -50,8 +72,8 @@ def keep_for_ever(connection: sqlite3.Connection) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
-_inherited: list[sqlite3.Connection] = []
-_watched: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_inherited: list[object] = []
+_watched: weakref.WeakSet[Turn] = weakref.WeakSet()
 
 
 def _before_fork() -> None:

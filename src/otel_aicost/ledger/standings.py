@@ -62,7 +62,7 @@ _WINDOWS: Final = text("""
            coalesce(sum(r.nano), 0), coalesce(sum(r.tokens), 0), coalesce(sum(r.calls), 0)
     FROM budget_windows w LEFT JOIN reservations r
          ON r.budget = w.budget AND r.key = w.key AND r.window_id = w.window_id
-            AND r.state = 'open' AND r.lease_until_ns > :now_ns
+            AND r.lease_until_ns > :now_ns
     WHERE (w.counts_until IS NULL OR w.counts_until > :now) AND (w.starts_at IS NULL OR w.starts_at <= :now)
     GROUP BY w.budget, w.key, w.window_id, w.counts_until, w.starts_at, w.limit_nano, w.limit_tokens, w.limit_calls,
              w.spent_nano, w.spent_tokens, w.spent_calls

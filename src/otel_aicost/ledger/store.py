@@ -1,4 +1,4 @@
-"""One open ledger file: insert calls, fold old ones into daily totals, tell damage from a bad day."""
+"""An open ledger: what every kind of one does, and the one in a file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import time
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from otel_aicost import faults
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import file, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from otel_aicost.ledger.row import Row
 
@@ -34,6 +35,59 @@ _FROM_SQLITE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
+OLDEST_SQLITE: Final = (3, 35)
+"""The first that has RETURNING; of March 2021."""
+
+
+class Cursor(Protocol):
+    """What a statement gave."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def fetchone(self) -> Any: ...  # noqa: ANN401 - a row
+
+    def fetchall(self) -> list[Any]: ...
+
+
+class Connection(Protocol):
+    """A database that runs statements with `?` for each parameter, as `sqlite3.Connection` does."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Cursor: ...
+
+
+class Store(Protocol):
+    """A ledger that is open for writing. One thread at a time, and never across a fork.
+
+    A method raises `LedgerError` when the ledger cannot be used now.
+    """
+
+    @property
+    def connection(self) -> object:
+        """What must not be closed in the child of a fork."""
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """All that is done inside is done, or nothing."""
+
+    def insert(self, rows: Sequence[Row]) -> None:
+        """Add calls, in the transaction if one is open; one that is there already (by its id) stays as it is."""
+
+    def lock(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Nobody else changes the balances of these (budget, key) until the transaction ends."""
+
+    def wait_at_most(self, seconds: float) -> None:
+        """How long each later step may wait for others."""
+
+    def fold(self, before_ns: int, limit: int) -> int:
+        """Move up to `limit` calls that started before `before_ns` into daily totals; returns how many."""
+
+    def moved(self) -> bool:
+        """Whether what is written here would not be found any more."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
 class DamagedLedgerError(LedgerError):
     """The file is not what was written to it; `identity` is the file's, so that no other is moved aside."""
 
@@ -43,8 +97,8 @@ class DamagedLedgerError(LedgerError):
         super().__init__(f"{path} is damaged ({reason})")
 
 
-class Store:
-    """A connection to a ledger of the newest schema. One thread at a time, and never across a fork.
+class FileStore:
+    """A connection to a ledger file of the newest schema; see `Store`.
 
     A method raises `DamagedLedgerError` when the file is corrupt, `LedgerError` when it cannot be used now.
     """
@@ -58,6 +112,9 @@ class Store:
         # SQLite follows links and names its companions after the target; so must whoever moves the file.
         self.path = path = Path(os.path.realpath(path))
         self._most = BATCH
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            msg = f"{path} needs SQLite 3.35 or newer; this Python has {sqlite3.sqlite_version}"
+            raise LedgerError(msg)
         try:
             file.prepare(path)
             self.identity = file.identity(path) or (0, 0)
@@ -72,7 +129,7 @@ class Store:
             raise
 
     def insert(self, rows: Sequence[Row]) -> None:
-        """Add calls, `BATCH` rows a transaction; one that is there already (by its id) stays as it is."""
+        """Add calls, `BATCH` rows a statement; one that is there already (by its id) stays as it is."""
         for start in range(0, len(rows), self._most):
             some = rows[start : start + self._most]
             size = next(size for size in SIZES if size >= len(some))
@@ -112,6 +169,15 @@ class Store:
                     connection.execute("ROLLBACK")
         except _FROM_SQLITE as error:
             self._explain(error)
+
+    def lock(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Nothing to do: a transaction holds the write lock of the whole file."""
+
+    def wait_at_most(self, seconds: float) -> None:
+        """How long a step waits for the lock of another process."""
+        if seconds != self._busy_seconds:
+            self._busy_seconds = seconds
+            self.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     def moved(self) -> bool:
         """Whether another file, or none, is at the path by now: what is written here would not be found."""

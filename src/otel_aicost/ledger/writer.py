@@ -1,87 +1,171 @@
-"""The background writer of the ledger: takes a record in a microsecond, keeps it until the file has it."""
+"""The writer of a ledger: takes a record in a microsecond, keeps it until the ledger has it, and holds the budgets.
+
+A record and what it takes of its budgets are written in one transaction, so that no crash parts them.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from otel_aicost import faults
 from otel_aicost.errors import LedgerError
-from otel_aicost.ledger import file, forks
+from otel_aicost.ledger import balances, file, forks
+from otel_aicost.ledger.leases import Leases
 from otel_aicost.ledger.row import row
-from otel_aicost.ledger.store import BATCH, DamagedLedgerError, Store
+from otel_aicost.ledger.store import BATCH, BUSY_SECONDS, DamagedLedgerError, FileStore
 from otel_aicost.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from otel_aicost.budgets.budget import Line
+    from otel_aicost.ledger.balances import Alert, Refusal, Settlement
     from otel_aicost.ledger.row import Row
+    from otel_aicost.ledger.store import Connection, Store
     from otel_aicost.model import Record
 
+    T = TypeVar("T")
+
 KEPT: Final = 10_000
-"""How many records wait in memory while the file cannot be written; later ones are lost, and counted."""
+"""How many records wait in memory while the ledger cannot be written; later ones are lost, and counted."""
 STALLED_SECONDS: Final = 2.0
 """A write that takes longer counts as one that failed, as far as `KEPT` is concerned."""
+WAIT_SECONDS: Final = 0.25
+"""The longest a call waits for a ledger that does not answer; the calls after it do not wait at all."""
 FIRST_RETRY_SECONDS: Final = 0.05
 LONGEST_RETRY_SECONDS: Final = 30.0
+PROBE_SECONDS: Final = 1.0
+"""The longest pause between two tries while budgets wait for the ledger."""
 TURN_SECONDS: Final = 0.2
-FORK_SECONDS: Final = 1.0
 BREATH_SECONDS: Final = 0.002
 """Between two writes, so that a burst of calls is written in few transactions; a call by itself is written at once."""
+WITH_A_RESERVATION: Final = 16
+"""The most records that are written before a call is admitted; where more wait, the admission waits for them."""
 FOLD_ROWS: Final = 500
 DAY_SECONDS: Final = 86_400
 
 
-class Writer:
-    """Puts records into the ledger at `path`, milliseconds after `put`; one that is given up is counted.
+class StoreDownError(LedgerError):
+    """The ledger does not answer now."""
 
-    `put` never blocks and never raises. While the file cannot be written, `KEPT` records wait in memory and
-    are written when it can be again, tried with growing pauses. After a fork the child's writer starts empty:
-    what the parent had queued stays the parent's.
+
+class _Posted(NamedTuple):
+    """A record as a row, with what it takes of its budgets; without a row there is only a reservation to free."""
+
+    row: Row | None
+    settlement: Settlement | None
+
+
+class Writer:
+    """Puts records into a ledger milliseconds after `put`; one that is given up is counted. Reserves in its budgets.
+
+    `put` never blocks and never raises. While the ledger cannot be written, `KEPT` records wait in memory and are
+    written when it can be again, tried with growing pauses. What a process settled is in the balances before it
+    reserves again. After a fork the child's writer starts empty: what the parent had queued, or reserved, stays
+    the parent's.
     """
 
-    def __init__(self, path: Path, retention_days: int) -> None:
-        """Open nothing yet. Calls older than `retention_days` become daily totals; 0 keeps them for ever."""
-        self.path = path
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        name: str,
+        retention_days: int = 0,
+        alert: Callable[[Alert], object] | None = None,
+        lease_seconds: float = 60.0,
+    ) -> None:
+        """Open nothing yet. `name` tells people which ledger it is; `alert` is told of limits that are reached.
+
+        Calls older than `retention_days` become daily totals; 0 keeps them for ever.
+        """
+        self.name = name
+        self.alert = alert
+        self._open_store = open_store
         self._retention_days = retention_days
+        self._lease_ns = int(lease_seconds * 1e9)
         self._closing = self._orphan = False
+        self._turn = forks.Turn(self._shut)  # whoever has it may touch `_held` and `_store`
         self._begin()
         self._worker: Worker[None] = Worker("ledger", self._work, self._after_fork)
-        forks.watch(self)
+
+    @classmethod
+    def of_file(
+        cls,
+        path: Path,
+        retention_days: int = 0,
+        alert: Callable[[Alert], object] | None = None,
+        lease_seconds: float = 60.0,
+    ) -> Writer:
+        """Make the writer of the SQLite ledger at `path`."""
+        return cls(lambda: FileStore(path), str(path), retention_days, alert, lease_seconds)
 
     def _begin(self) -> None:
-        self._pending: deque[Record] = deque()
-        self._held: list[Row] = []
+        self._pending: deque[tuple[Record | None, Settlement | None]] = deque()
+        self._jobs: deque[Callable[[Connection], object]] = deque()
+        self._held: list[_Posted] = []
         self._store: Store | None = None
-        self._turn = threading.Lock()  # whoever has it may touch `_held` and `_store`
+        self._leases = Leases(self._lease_ns)
         self._counting = threading.RLock()
-        self._parked_by: set[int] = set()
         self._woken = self._failing = self._exit_guarded = False
         self._writing_since: float | None = None
         self._wrote_at = 0.0
         self._wait, self._retry_at, self._fold_at = FIRST_RETRY_SECONDS, 0.0, 0.0
+        self._tick_at = float("inf")
         self._written = self._lost = self._errors = 0
 
-    def put(self, record: Record) -> None:
+    def put(self, record: Record, settlement: Settlement | None = None) -> None:
         """Hand over a record; about a microsecond, from anywhere, a garbage-collection callback included."""
         if len(self._pending) >= KEPT and self._stalled():
-            self._lose(f"{self.path} cannot be written and {KEPT} calls wait already")
+            self._close_lease(settlement)
+            self._lose(f"{self.name} cannot be written and {KEPT} calls wait already")
             return
-        self._pending.append(record)
-        if not self._woken:
-            self._wake()
+        self._append(record, settlement)
+
+    def release(self, settlement: Settlement) -> None:
+        """Free what was reserved for a call that is not put."""
+        self._append(None, settlement)
+
+    def later(self, work: Callable[[Connection], object]) -> None:
+        """Do `work` in the background, in a transaction of its own; an error is reported, and that was it."""
+        self._jobs.append(work)
+        self._wake()
+
+    def warm(self) -> None:
+        """Open the ledger in the background, so that no call has to."""
+        self.later(lambda _: None)
+
+    def reserve(self, identifier: str, lines: Sequence[Line]) -> Refusal | None:
+        """Reserve in all budgets, or in none: then why not. Waits `WAIT_SECONDS` at most.
+
+        Raises `StoreDownError` when the ledger does not answer, and from then on at once until it does again.
+        """
+
+        def work(connection: Connection) -> Refusal | None:
+            now = time.time_ns()
+            return balances.reserve(connection, identifier, lines, now, now + self._lease_ns)
+
+        refused = self._ask(lines, work)
+        if refused is None:
+            self._leases.opened(identifier)
+            self._tick_later(self._leases.renew_seconds)
+        return refused
+
+    def look(self, lines: Sequence[Line]) -> Refusal | None:
+        """Why a call would be refused now; as `reserve`, and nothing is reserved."""
+        return self._ask(lines, lambda connection: balances.look(connection, lines, time.time_ns()))
 
     def flush(self, timeout: float) -> bool:
-        """Wait until all that was put before is in the file; `False` if it is not after `timeout` seconds."""
+        """Wait until all that was put before is in the ledger; `False` if it is not after `timeout` seconds."""
         if self._failing:  # try now, not at the end of the pause
             self._retry_at = 0.0
             self._wake()
         return self._worker.flush(timeout) and not self._failing
 
     def close(self, timeout: float) -> bool:
-        """Flush, and close the file. What is put later is still written, in the thread that puts it."""
+        """Flush, and close the ledger. What is put later is still written, in the thread that puts it."""
         deadline = time.monotonic() + timeout
         done = self.flush(timeout)
         self._closing = True
@@ -89,14 +173,24 @@ class Writer:
             self._wake()
         self._worker.close(max(0.0, deadline - time.monotonic()))
         if left := len(self._pending) + len(self._held):
-            faults.report("ledger loss", LedgerError(f"{left} calls are not in {self.path} at the end"))
+            faults.report("ledger loss", LedgerError(f"{left} calls are not in {self.name} at the end"))
         return done
 
     def stats(self) -> dict[str, int | str]:
         """Give this process's `written`, `queued`, `lost` records, `errors` (failed tries), and `path`."""
         queued = len(self._pending) + len(self._held)
         counts = {"written": self._written, "queued": queued, "lost": self._lost, "errors": self._errors}
-        return {**counts, "path": str(self.path)}
+        return {**counts, "path": self.name}
+
+    def _append(self, record: Record | None, settlement: Settlement | None) -> None:
+        self._close_lease(settlement)
+        self._pending.append((record, settlement))
+        if not self._woken:
+            self._wake()
+
+    def _close_lease(self, settlement: Settlement | None) -> None:
+        if settlement is not None and settlement.reservation is not None:
+            self._leases.closed(settlement.reservation)
 
     def _stalled(self) -> bool:
         since = self._writing_since
@@ -115,72 +209,121 @@ class Writer:
             forks.before_child_exit(self.flush)
         self._worker.put(None)
 
-    # --- in the background ---------------------------------------------------------------------------------
+    # --- on the way of a call ------------------------------------------------------------------------------
 
-    def _work(self, _wakes: list[None]) -> None:
-        if not self._closing and time.monotonic() < self._wrote_at + BREATH_SECONDS:
-            time.sleep(BREATH_SECONDS)  # calls come thick and fast: write several at once
-        self._woken = False
-        if not self._turn.acquire(timeout=TURN_SECONDS if self._closing else FORK_SECONDS + TURN_SECONDS):
-            self._failing = True  # a write that hangs has the turn, and goes on with what waits when it is back
-            self._retry_later()
-            return
+    def _ask(self, lines: Sequence[Line], work: Callable[[Connection], T]) -> T:
+        deadline = time.monotonic() + WAIT_SECONDS
+        self._leases.used = True
+        if self._failing or not self._turn.take(WAIT_SECONDS):
+            self._failing = True  # what has the turn hangs; it says so when it is back
+            raise self._unreachable()
+        alerts: list[Alert] = []
+        result = None
         try:
-            if time.monotonic() >= self._retry_at and self._write() and self._worth_folding():
-                self._fold()
-            if self._closing:
-                self._shut()
-        finally:
-            self._turn.release()
-
-    def _write(self) -> bool:
-        try:
-            while rows := self._held or self._take():
-                self._held = rows
-                self._writing_since = time.monotonic()
-                self._insert(rows)
-                self._written += len(rows)
-                self._wrote_at = time.monotonic()
-                self._held = []
-        except Exception as error:  # noqa: BLE001 - whatever it is, the rows are kept
+            if not self._failing:  # whoever had the turn before may have found out
+                while len(self._held) + len(self._pending) > WITH_A_RESERVATION and time.monotonic() < deadline:
+                    alerts += self._write_some()
+                result = self._on_store(lambda: self._answer(lines, work, deadline))
+        except Exception as error:
             self._refused(error)
-            return False
+            raise self._unreachable() from error
         finally:
-            self._writing_since = None
-        self._failing, self._wait = False, FIRST_RETRY_SECONDS
-        return True
+            self._turn.give()
+            self._tell(alerts)
+        if result is None:
+            raise self._unreachable()
+        self._tell(result[1])
+        return result[0]
 
-    def _take(self) -> list[Row]:
-        rows: list[Row] = []
-        while self._pending and len(rows) < BATCH:
-            record = self._pending.popleft()
+    def _answer(self, lines: Sequence[Line], work: Callable[[Connection], T], deadline: float) -> tuple[T, list[Alert]]:
+        store = self._opened()
+        left = deadline - time.monotonic()
+        store.wait_at_most(WAIT_SECONDS if left > WAIT_SECONDS * 0.8 else max(0.01, left))
+        self._held = self._held or self._take(BATCH)
+        with store.transaction() as connection:
+            alerts = self._post(store, connection, self._held, [(line.budget.name, line.key) for line in lines])
+            result = work(connection)
+        self._are_written()
+        return result, alerts
+
+    def _unreachable(self) -> StoreDownError:
+        return StoreDownError(f"{self.name} does not answer")
+
+    # --- with the turn -------------------------------------------------------------------------------------
+
+    def _write_some(self) -> list[Alert]:
+        """Write what is held, or the next of what waits."""
+        self._held = self._held or self._take(BATCH)
+        if not self._held:
+            return []
+        self._writing_since = time.monotonic()
+        alerts = self._on_store(self._write_held)
+        self._are_written()
+        return alerts
+
+    def _write_held(self) -> list[Alert]:
+        store = self._opened()
+        store.wait_at_most(WAIT_SECONDS if self._leases.used else BUSY_SECONDS)
+        if all(posted.settlement is None for posted in self._held):
+            store.insert([posted.row for posted in self._held if posted.row is not None])
+            return []
+        with store.transaction() as connection:
+            return self._post(store, connection, self._held)
+
+    @staticmethod
+    def _post(
+        store: Store, connection: Connection, held: list[_Posted], more: Sequence[tuple[str, str]] = ()
+    ) -> list[Alert]:
+        """Write rows and settle them; `more` are balances that will be looked at in the same transaction."""
+        rows = [posted.row for posted in held if posted.row is not None]
+        if rows:
+            store.insert(rows)
+        settled = [posted for posted in held if posted.settlement is not None]
+        keys = {(line.budget.name, line.key) for each in settled for line in each.settlement.lines}  # type: ignore[union-attr]  # those that have one
+        store.lock({*keys, *more})
+        now, alerts = time.time_ns(), []
+        for posted in settled:
+            call_id = None if posted.row is None else str(posted.row[0])
+            alerts += balances.settle(connection, call_id, posted.settlement, now)  # type: ignore[arg-type]  # as above
+        return alerts
+
+    def _are_written(self) -> None:
+        self._written += sum(posted.row is not None for posted in self._held)
+        self._wrote_at = time.monotonic()
+        self._held = []
+
+    def _take(self, most: int) -> list[_Posted]:
+        taken: list[_Posted] = []
+        while self._pending and len(taken) < most:
+            record, settlement = self._pending.popleft()
             try:
-                rows.append(row(record))
+                taken.append(_Posted(None if record is None else row(record), settlement))
             except Exception as error:  # noqa: BLE001 - one record that is none must not keep the others out
                 self._lose(f"a record that is none ({error!r:.200})")
-        return rows
+                taken.append(_Posted(None, settlement))
+        return taken
 
-    def _insert(self, rows: list[Row]) -> None:
+    def _on_store(self, work: Callable[[], T]) -> T:
         try:
-            self._open().insert(rows)
+            return work()
         except DamagedLedgerError as error:
             self._shut()
             aside = file.set_aside(error.path, error.identity)
             found = f"moved it to {aside} and began a new one" if aside else "another process moved it aside"
             faults.report("ledger damage", LedgerError(f"{error}; {found}"))
-            self._open().insert(rows)
+            return work()
 
-    def _open(self) -> Store:
+    def _opened(self) -> Store:
         if self._store is not None and self._store.moved():
             self._shut()
         if self._store is None:
             if self._orphan:
                 msg = (
-                    f"{self.path} was open in the parent when this process was forked, in the middle of a write "
+                    f"{self.name} was open in the parent when this process was forked, in the middle of a write "
                     "or without Python's fork hooks, and cannot be shared safely: fork before the first call"
                 )
                 raise LedgerError(msg)
-            self._store = Store(self.path)
+            self._store = self._open_store()
         return self._store
 
     def _refused(self, error: Exception) -> None:
@@ -188,19 +331,88 @@ class Writer:
         self._failing = True
         self._shut()
         self._retry_at = time.monotonic() + self._wait
-        self._retry_later()
-        self._wait = min(self._wait * 2, LONGEST_RETRY_SECONDS)
+        self._tick_later(self._wait + 0.001)
+        longest = PROBE_SECONDS if self._leases.used else LONGEST_RETRY_SECONDS
+        self._wait = min(self._wait * 2, longest)
         waiting = len(self._pending) + len(self._held)
         kept = f"{waiting} calls wait in memory (up to {KEPT}) until it can"
         faults.report("ledger", LedgerError(f"{error}; {kept}"))
 
-    def _retry_later(self) -> None:
-        timer = threading.Timer(self._wait + 0.001, self._wake)
+    def _shut(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    # --- in the background ---------------------------------------------------------------------------------
+
+    def _work(self, _wakes: list[None]) -> None:
+        if not self._closing and time.monotonic() < self._wrote_at + BREATH_SECONDS:
+            time.sleep(BREATH_SECONDS)  # calls come thick and fast: write several at once
+        self._woken = False
+        if not self._turn.take(TURN_SECONDS if self._closing else forks.WAIT_SECONDS + TURN_SECONDS):
+            self._failing = True  # a write that hangs has the turn, and goes on with what waits when it is back
+            self._tick_later(self._wait)
+            return
+        alerts: list[Alert] = []
+        try:
+            if time.monotonic() >= self._retry_at and self._write(alerts) and self._worth_folding():
+                self._fold()
+            if self._closing:
+                self._shut()
+        finally:
+            self._turn.give()
+            self._tell(alerts)
+        if self._failing:
+            self._tick_later(max(0.0, self._retry_at - time.monotonic()) + 0.001)
+
+    def _write(self, alerts: list[Alert]) -> bool:
+        try:
+            while self._held or self._pending:
+                alerts += self._write_some()
+            self._do_jobs()
+            if self._leases.due():
+                with self._opened().transaction() as connection:
+                    self._leases.keep(connection)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rows are kept
+            self._refused(error)
+            return False
+        finally:
+            self._writing_since = None
+        self._failing, self._wait = False, FIRST_RETRY_SECONDS
+        if self._leases.used:
+            self._tick_later(self._leases.renew_seconds)
+        return True
+
+    def _do_jobs(self) -> None:
+        while self._jobs:
+            store = self._opened()
+            work = self._jobs.popleft()
+            try:
+                with store.transaction() as connection:
+                    work(connection)
+            except Exception as error:  # noqa: BLE001 - it is not worth that the next call waits for it
+                faults.report("ledger job", error)
+
+    def _tick_later(self, seconds: float) -> None:
+        at = time.monotonic() + seconds
+        if at >= self._tick_at or (self._closing and not (self._held or self._pending)):
+            return
+        self._tick_at = at
+        timer = threading.Timer(seconds, self._tick)
         timer.daemon = True
         try:
             timer.start()
         except RuntimeError:  # the interpreter is shutting down: the last flush was the last try
-            return
+            self._tick_at = float("inf")
+
+    def _tick(self) -> None:
+        self._tick_at = float("inf")
+        self._wake()
+
+    def _tell(self, alerts: list[Alert]) -> None:
+        if self.alert is not None:
+            for alert in alerts:
+                self.alert(alert)
 
     def _worth_folding(self) -> bool:
         return self._retention_days > 0 and not self._closing and time.monotonic() >= self._fold_at
@@ -209,7 +421,7 @@ class Writer:
         """Fold a few old calls and come back for more: neither a new call nor a flush waits for all."""
         before = time.time_ns() - self._retention_days * DAY_SECONDS * 1_000_000_000
         try:
-            more = before > 0 and self._open().fold(before, FOLD_ROWS) == FOLD_ROWS
+            more = before > 0 and self._opened().fold(before, FOLD_ROWS) == FOLD_ROWS
         except Exception as error:  # noqa: BLE001 - retention can wait for tomorrow, the calls are safe
             faults.report("ledger retention", error)
             more = False
@@ -218,27 +430,11 @@ class Writer:
         else:
             self._fold_at = time.monotonic() + DAY_SECONDS
 
-    def _shut(self) -> None:
-        store, self._store = self._store, None
-        if store is not None:
-            store.close()
-
     # --- around a fork -------------------------------------------------------------------------------------
-
-    def before_fork(self) -> None:
-        """Close the connection, and let nobody write until the fork is over; see `forks`."""
-        if self._turn.acquire(timeout=FORK_SECONDS):
-            self._parked_by.add(threading.get_ident())
-            self._shut()
-
-    def after_fork_in_parent(self) -> None:
-        """Write again."""
-        if threading.get_ident() in self._parked_by:
-            self._parked_by.discard(threading.get_ident())
-            self._turn.release()
 
     def _after_fork(self) -> None:
         store = self._store
+        self._turn.begin()
         self._begin()
         if store is not None:
             self._orphan = True

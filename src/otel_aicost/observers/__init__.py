@@ -1,24 +1,22 @@
-"""What an observer is: told before a call is sent, and of every finished record. Each is one small file."""
+"""What an observer is: told of every finished record. Each is one small file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from otel_aicost.model import Call, Record
+    from otel_aicost.ledger.balances import Settlement
+    from otel_aicost.model import Record
 
 
 class Observer(Protocol):
-    """The four moments of an observer. An exception out of any of them is reported and goes no further.
+    """The moments of an observer. An exception out of any of them is reported and goes no further."""
 
-    `before` may return anything; the same object comes back with the record of that call (several times when one
-    call holds several billable responses, and `None` for records of calls that no SDK made).
-    """
+    def after(self, record: Record, settlement: Settlement | None) -> None:
+        """A call ended, and took this of its budgets (`None`: it is in none, or has cost nothing)."""
 
-    def before(self, call: Call) -> object | None: ...
+    def flush(self, timeout: float) -> bool:
+        """Wait until all is handed on; `False` if `timeout` seconds did not suffice."""
 
-    def after(self, record: Record, token: object | None) -> None: ...
-
-    def flush(self, timeout: float) -> bool: ...
-
-    def close(self, timeout: float) -> bool: ...
+    def close(self, timeout: float) -> bool:
+        """As `flush`, for the last time."""

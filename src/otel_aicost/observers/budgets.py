@@ -5,28 +5,31 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost import faults
 from otel_aicost.budgets.budget import NANO_DIGITS, Amounts, Line, Subject, exceeded
 from otel_aicost.budgets.window import FOREVER, window_at
 from otel_aicost.ledger.balances import Refusal, Settlement
-from otel_aicost.ledger.books import Books, StoreDownError
+from otel_aicost.ledger.writer import StoreDownError
 from otel_aicost.model import UNPRICED_USAGE
 from otel_aicost.observers.estimates import Lately, estimate
 from otel_aicost.observers.refusals import because_down, because_over, because_unpriced, say_unpriced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from typing import Any
+    from zoneinfo import ZoneInfo
 
-    from otel_aicost.budgets.budget import Budget, Plan
+    from otel_aicost.budgets.budget import Budget
     from otel_aicost.budgets.window import Window
     from otel_aicost.errors import BudgetExceeded
     from otel_aicost.ledger.balances import Alert
+    from otel_aicost.ledger.writer import Writer
     from otel_aicost.model import Call, Record, Unpriced
     from otel_aicost.observers.estimates import Estimate, Pricing
+    from otel_aicost.observers.plans import Plans
 
 MOST_NANO: Final = 10**16
 _SECOND: Final = 10**9
@@ -54,14 +57,15 @@ class Hold:
 class BudgetObserver:
     """All budgets of this process. `admit` is the one place where a call may be stopped."""
 
-    def __init__(self, plan: Plan, path: Path | None) -> None:
-        from zoneinfo import ZoneInfo  # noqa: PLC0415 - not needed where there is no budget
-
-        self._budgets = plan.budgets
-        self._zones = {budget.timezone: ZoneInfo(budget.timezone) for budget in plan.budgets}
-        self.books = Books(path, plan.lease_seconds, _say)
+    def __init__(self, plans: Plans, writer: Writer | None) -> None:
+        """`writer` is the ledger's; `None`: there is none, and it is down for good."""
+        self._plans = plans
+        self.writer = writer
         self._lately = Lately()
-        if path is None and any(budget.period.kind != "call" for budget in plan.budgets):
+        if writer is not None:
+            writer.alert = say
+            writer.warm()
+        elif any(budget.period.kind != "call" for budget in plans.now().budgets):
             faults.say("budgets without ledger", _NO_LEDGER)
 
     def hold(self, identifier: str, call: Call, subject: Subject, body: Mapping[str, Any]) -> Hold | None:
@@ -102,15 +106,14 @@ class BudgetObserver:
             future.add_done_callback(lambda _: self._withdraw(hold))
             raise
 
-    def settle(self, hold: Hold, record: Record) -> None:
+    def settle(self, hold: Hold, record: Record) -> Settlement | None:
         """A response of the call ended: what it took is spent, what was reserved beyond that is free again."""
-        identifier = hold.id if not hold.settled else f"{hold.id}/{hold.settled}"
+        reservation = hold.id if hold.reserved and not hold.settled else None
         hold.settled += 1
         self._lately.learn(record)
         lines = tuple(line._replace(amounts=self._spent(line, record)) for line in hold.lines)
         self._compare(lines)
-        if hold.reserved or any(any(line.amounts) for line in lines):
-            self._post(identifier, lines)
+        return _settlement(reservation, lines)
 
     def release(self, hold: Hold) -> None:
         """There was nothing to pay after all; of a call that was settled, nothing is left to release."""
@@ -118,31 +121,19 @@ class BudgetObserver:
             hold.settled += 1
             self._withdraw(hold)
 
-    def charge(self, record: Record, subject: Subject) -> None:
+    def charge(self, record: Record, subject: Subject) -> Settlement | None:
         """Hold a call that was made without us, and so could not be stopped, against its budgets."""
         lines = self._lines(subject, record.started_ns)
-        if lines:
-            self._post(record.id, tuple(line._replace(amounts=self._spent(line, record)) for line in lines))
-
-    def flush(self, timeout: float) -> bool:
-        """Wait until all that was settled is in the ledger."""
-        return self.books.flush(timeout)
-
-    def close(self, timeout: float) -> bool:
-        """Flush and close the file."""
-        return self.books.close(timeout)
+        return _settlement(None, tuple(line._replace(amounts=self._spent(line, record)) for line in lines))
 
     def _lines(self, subject: Subject, started_ns: int) -> tuple[Line, ...]:
         lines = []
-        for budget in self._budgets:
+        for budget in self._plans.now().budgets:
             key = budget.key(subject)
             if key is not None:
                 limits = budget.limits_of(key)
-                lines.append(Line(budget, key, self._window(budget, started_ns // _SECOND), limits, checked=limits))
+                lines.append(Line(budget, key, _window(budget, started_ns // _SECOND), limits, checked=limits))
         return tuple(lines)
-
-    def _window(self, budget: Budget, at: int) -> Window:
-        return FOREVER if budget.period.kind == "call" else window_at(budget.period, at, self._zones[budget.timezone])
 
     def _foreseen(self, line: Line, foreseen: Estimate, call: Call) -> Line:
         """The line with what the call may take: at the most, or as such calls lately did."""
@@ -160,14 +151,14 @@ class BudgetObserver:
     def _reserve(self, hold: Hold, lines: list[Line]) -> BudgetExceeded | None:
         if not lines:
             return None
+        if self.writer is None:
+            return _unasked(lines, StoreDownError("there is no ledger"))
         hold.reserved = True  # before it is: if this is interrupted, nobody knows whether it was
         try:
-            refusal = self.books.reserve(hold.id, lines)
+            refusal = self.writer.reserve(hold.id, lines)
         except StoreDownError as error:
             hold.reserved = False
-            closed = [line for line in lines if line.budget.closed]
-            # What is more than a whole limit by itself never fits: a limit of 0 needs no ledger to hold.
-            return because_down(closed[0], error) if closed else next(filter(None, map(_too_much, lines)), None)
+            return _unasked(lines, error)
         hold.reserved = refusal is None
         return None if refusal is None else because_over(refusal)
 
@@ -185,13 +176,9 @@ class BudgetObserver:
         return Amounts(assumed, tokens, 1)
 
     def _withdraw(self, hold: Hold) -> None:
-        if hold.reserved:
-            self._post(hold.id, tuple(line._replace(amounts=Amounts()) for line in hold.lines))
-
-    def _post(self, identifier: str, lines: tuple[Line, ...]) -> None:
-        kept = tuple(line for line in lines if line.budget.period.kind != "call")
-        if kept:
-            self.books.settle(Settlement(identifier, kept))
+        settlement = _settlement(hold.id, tuple(line._replace(amounts=Amounts()) for line in hold.lines))
+        if hold.reserved and settlement is not None and self.writer is not None:
+            self.writer.release(settlement)
 
     @staticmethod
     def _compare(lines: tuple[Line, ...]) -> None:
@@ -204,11 +191,34 @@ class BudgetObserver:
                            line.budget.name, _told(line.amounts))  # fmt: skip
 
 
+def _window(budget: Budget, at: int) -> Window:
+    return FOREVER if budget.period.kind == "call" else window_at(budget.period, at, _zone(budget.timezone))
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - not needed where there is no budget
+
+    return ZoneInfo(name)
+
+
+def _settlement(reservation: str | None, lines: tuple[Line, ...]) -> Settlement | None:
+    kept = tuple(line for line in lines if line.budget.period.kind != "call")
+    return Settlement(reservation, kept) if kept and (reservation or any(any(line.amounts) for line in kept)) else None
+
+
 def _alone(line: Line, unpriced: Unpriced | None) -> BudgetExceeded | None:
     """Why a call is not to be sent whatever else was spent."""
     if unpriced is not None and line.limits.nano is not None and line.budget.on_unpriced == "block":
         return because_unpriced(line, unpriced)
     return _too_much(line) if line.budget.period.kind == "call" else None
+
+
+def _unasked(lines: list[Line], error: Exception) -> BudgetExceeded | None:
+    """Why a call is not to be sent while nobody knows what is spent."""
+    closed = [line for line in lines if line.budget.closed]
+    # What is more than a whole limit by itself never fits: a limit of 0 needs no ledger to hold.
+    return because_down(closed[0], error) if closed else next(filter(None, map(_too_much, lines)), None)
 
 
 def _too_much(line: Line) -> BudgetExceeded | None:
@@ -222,7 +232,8 @@ _NO_LEDGER: Final = (
 )
 
 
-def _say(alert: Alert) -> None:
+def say(alert: Alert) -> None:
+    """Log a limit that was reached."""
     line = alert.line
     of = f" of {line.key}" if line.key else ""
     faults.LOGGER.warning(

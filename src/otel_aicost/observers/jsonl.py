@@ -17,7 +17,8 @@ from otel_aicost.worker import Worker
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from otel_aicost.model import Call, Record
+    from otel_aicost.ledger.balances import Settlement
+    from otel_aicost.model import Record
 
 _AS_THEY_ARE = (
     *("id", "duration_ns", "first_chunk_ns", "provider", "operation", "request_model", "response_model"),
@@ -35,10 +36,7 @@ class JsonlObserver:
         self._torn = False
         self._worker: Worker[Record] = Worker("jsonl", self._append)
 
-    def before(self, call: Call) -> None:
-        """Nothing is written before a call."""
-
-    def after(self, record: Record, token: object | None) -> None:  # noqa: ARG002 - the protocol's
+    def after(self, record: Record, settlement: Settlement | None) -> None:  # noqa: ARG002 - the protocol's
         """Queue the record."""
         self._worker.put(record)
 

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otel_aicost.ledger.writer import Writer
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from otel_aicost.model import Call, Record
+    from otel_aicost.ledger.balances import Settlement
+    from otel_aicost.ledger.writer import Writer
+    from otel_aicost.model import Record
 
 
 class LedgerObserver:
-    """Hands each record to a `Writer`, which is in `writer` for whoever asks how it fares."""
+    """Hands each record to the writer of the ledger, with what it takes of its budgets."""
 
-    def __init__(self, path: Path, retention_days: int) -> None:
-        self.writer = Writer(path, retention_days)
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
 
-    def before(self, call: Call) -> None:
-        """Nothing is written before a call: the ledger holds what happened."""
-
-    def after(self, record: Record, token: object | None) -> None:  # noqa: ARG002 - the protocol's
+    def after(self, record: Record, settlement: Settlement | None) -> None:
         """Queue the record; about a microsecond."""
-        self.writer.put(record)
+        self.writer.put(record, settlement)
 
     def flush(self, timeout: float) -> bool:
-        """Wait until the records are in the file; `False` if they are not after `timeout` seconds."""
+        """Wait until the records are in the ledger; `False` if they are not after `timeout` seconds."""
         return self.writer.flush(timeout)
 
     def close(self, timeout: float) -> bool:
-        """Flush and close the file."""
+        """Flush and close the ledger."""
         return self.writer.close(timeout)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import CallbackOptions
 
-    from otel_aicost.model import Call, Record
+    from otel_aicost.ledger.balances import Settlement
+    from otel_aicost.model import Record
 
 MOST_VALUES = 200
 """Distinct values of one attribute that comes from users (models, tags); the rest are counted as `other`."""
@@ -64,10 +65,7 @@ class MetricsObserver:
             description="Errors of otel-aicost itself, by place.",
         )
 
-    def before(self, call: Call) -> None:
-        """Nothing is measured before the end of a call."""
-
-    def after(self, record: Record, _: object | None) -> None:
+    def after(self, record: Record, _: Settlement | None) -> None:
         """Measure a finished call."""
         base = self._attributes(record)
         ended = {**base, names.ERROR_TYPE: record.error_type} if record.error_type else base

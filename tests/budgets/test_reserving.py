@@ -1,4 +1,4 @@
-"""The books: reserve for all or none, settle once, whatever happens to the process."""
+"""Holding budgets in the ledger: reserve for all or none, settle once, whatever happens to the process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from budgets.lines import DAY, HALF, line, taking
+from budgets.lines import DAY, HALF, line, settle, taking
 from otel_aicost import faults
 from otel_aicost.budgets.window import Period, Window
-from otel_aicost.ledger.balances import Settlement
-from otel_aicost.ledger.books import WAIT_SECONDS, Books, StoreDownError
+from otel_aicost.ledger.writer import WAIT_SECONDS, StoreDownError, Writer
 
 TESTS = Path(__file__).parents[1]
 
@@ -34,8 +33,8 @@ def alerts():
 
 
 @pytest.fixture
-def books(ledger, alerts):
-    made = Books(ledger, 60.0, alerts.append)
+def writer(ledger, alerts):
+    made = Writer.of_file(ledger, 0, alerts.append, 60.0)
     yield made
     made.close(5)
 
@@ -75,9 +74,8 @@ def spawn(ledger):
 HEAD = """
 import os, sys, threading, time
 from pathlib import Path
-from budgets.lines import DAY, line, taking
-from otel_aicost.ledger.balances import Settlement
-from otel_aicost.ledger.books import Books
+from budgets.lines import DAY, line, settle, taking
+from otel_aicost.ledger.writer import Writer
 ledger = Path(sys.argv[1])
 """
 STANDING = (
@@ -85,119 +83,119 @@ STANDING = (
 )
 
 
-def settled(books, identifier, *lines):
-    books.settle(Settlement(identifier, lines))
-    assert books.flush(10)
+def settled(writer, identifier, *lines):
+    settle(writer, identifier, *lines)
+    assert writer.flush(10)
 
 
-def test_reserve_then_settle(books, look):
+def test_reserve_then_settle(writer, look):
     """What is reserved becomes what was really spent."""
-    assert books.reserve("1", [line(4)]) is None
+    assert writer.reserve("1", [line(4)]) is None
     assert look(STANDING) == [("", 0, 4, 0, 1)]
-    settled(books, "1", taking(line(), 3))
+    settled(writer, "1", taking(line(), 3))
     assert look(STANDING) == [("", 3, 0, 1, 0)]
 
 
-def test_settling_twice_changes_nothing(books, look):
-    """Only the first settlement of a reservation counts, also one in another process's name."""
-    books.reserve("1", [line(4)])
+def test_settling_twice_changes_nothing(writer, look):
+    """Only the first settlement of a call counts."""
+    writer.reserve("1", [line(4)])
     for amount in (3, 4, 3):
-        settled(books, "1", taking(line(), amount))
+        settled(writer, "1", taking(line(), amount))
     assert look(STANDING) == [("", 3, 0, 1, 0)]
 
 
-def test_a_failed_call_gives_back_what_it_reserved(books, look):
+def test_a_failed_call_gives_back_what_it_reserved(writer, look):
     """Settled with nothing, the window is as before."""
-    books.reserve("1", [line(4)])
-    settled(books, "1", taking(line(), 0, calls=0))
+    writer.reserve("1", [line(4)])
+    settled(writer, "1", taking(line(), 0, calls=0))
     assert look(STANDING) == [("", 0, 0, 0, 0)]
 
 
 @pytest.mark.parametrize(("asked", "fits"), [(6, True), (7, False)])
-def test_spent_and_reserved_and_asked_together_must_fit(books, asked, fits):
+def test_spent_and_reserved_and_asked_together_must_fit(writer, asked, fits):
     """At the limit a call is admitted, one nano-dollar above it is not."""
-    books.reserve("1", [line(1)])
-    settled(books, "1", taking(line(), 1))
-    books.reserve("2", [line(3)])
-    refusal = books.reserve("3", [line(asked)])
+    writer.reserve("1", [line(1)])
+    settled(writer, "1", taking(line(), 1))
+    writer.reserve("2", [line(3)])
+    refusal = writer.reserve("3", [line(asked)])
     assert (refusal is None) is fits
     if refusal is not None:
         assert (refusal.unit, refusal.spent.nano, refusal.reserved.nano) == (0, 1, 3)
         assert refusal.resets_at == DAY.end
 
 
-def test_nothing_more_fits_a_window_that_is_full(books):
+def test_nothing_more_fits_a_window_that_is_full(writer):
     """A call whose cost cannot be foreseen (0) is not admitted where all is spent; nor where the limit is 0."""
-    assert books.reserve("1", [line(10)]) is None
-    assert books.reserve("2", [line(0)]) is not None
-    assert books.reserve("3", [line(0, limit=0, name="none")]) is not None
+    assert writer.reserve("1", [line(10)]) is None
+    assert writer.reserve("2", [line(0)]) is not None
+    assert writer.reserve("3", [line(0, limit=0, name="none")]) is not None
 
 
-def test_calls_and_tokens_have_limits_too(books):
+def test_calls_and_tokens_have_limits_too(writer):
     """The refusal says which of the amounts does not fit."""
     two = line(0, limit=None, calls=2)
-    assert [books.reserve(str(number), [two]) for number in range(2)] == [None, None]
-    refusal = books.reserve("2", [two])
+    assert [writer.reserve(str(number), [two]) for number in range(2)] == [None, None]
+    refusal = writer.reserve("2", [two])
     assert (refusal.unit, refusal.reserved.calls) == (2, 2)
     many = taking(line(limit=None, tokens=100, name="t"), 0, tokens=101)
-    assert books.reserve("3", [many]).unit == 1
+    assert writer.reserve("3", [many]).unit == 1
 
 
-def test_all_budgets_of_a_call_or_none(books, look):
+def test_all_budgets_of_a_call_or_none(writer, look):
     """When the second budget refuses, nothing is reserved in the first."""
-    assert books.reserve("1", [line(4, key="a"), line(11, key="b")]).line.key == "b"
+    assert writer.reserve("1", [line(4, key="a"), line(11, key="b")]).line.key == "b"
     assert look(STANDING) == []
     assert look("SELECT count(*) FROM reservations") == [(0,)]
 
 
-def test_keys_and_windows_are_apart(books):
+def test_keys_and_windows_are_apart(writer):
     """What one key has spent, or the day before has, is not held against another."""
     tomorrow = Window("2026-11-22", DAY.end, DAY.end + 86_400)
-    assert books.reserve("1", [line(10, key="a")]) is None
-    assert books.reserve("2", [line(10, key="b")]) is None
-    assert books.reserve("3", [line(10, key="a", window=tomorrow)]) is None
-    assert books.reserve("4", [line(1, key="a")]) is not None
+    assert writer.reserve("1", [line(10, key="a")]) is None
+    assert writer.reserve("2", [line(10, key="b")]) is None
+    assert writer.reserve("3", [line(10, key="a", window=tomorrow)]) is None
+    assert writer.reserve("4", [line(1, key="a")]) is not None
 
 
-def test_a_rolling_window_is_the_sum_of_its_steps(books):
+def test_a_rolling_window_is_the_sum_of_its_steps(writer):
     """Spend of a step counts until the length has passed, and no longer."""
     period = Period("rolling", rolling_seconds=600)
     steps = [Window(f"rolling 600s {start}", start, start + 10, "rolling 600s ") for start in (1000, 1010, 1610, 1620)]
     admitted = [
-        books.reserve(str(number), [line(5, window=step, period=period)]) is None for number, step in enumerate(steps)
+        writer.reserve(str(number), [line(5, window=step, period=period)]) is None for number, step in enumerate(steps)
     ]
     assert admitted == [True, True, True, True]
-    assert books.reserve("x", [line(1, window=steps[2], period=period)]) is not None
-    refusal = books.reserve("y", [line(1, window=steps[3], period=period)])
+    assert writer.reserve("x", [line(1, window=steps[2], period=period)]) is not None
+    refusal = writer.reserve("y", [line(1, window=steps[3], period=period)])
     assert refusal.resets_at == 1620 + 600
 
 
-def test_a_changed_limit_holds_from_the_next_call_on(books, look):
+def test_a_changed_limit_holds_from_the_next_call_on(writer, look):
     """Limits are not kept with the balance: up or down, the next decision knows the new one."""
-    assert books.reserve("1", [line(8, limit=10)]) is None
-    assert books.reserve("2", [line(8, limit=20)]) is None
+    assert writer.reserve("1", [line(8, limit=10)]) is None
+    assert writer.reserve("2", [line(8, limit=20)]) is None
     assert look("SELECT limit_nano FROM budget_windows") == [(20,)]
-    assert books.reserve("3", [line(1, limit=10)]) is not None
+    assert writer.reserve("3", [line(1, limit=10)]) is not None
 
 
-def test_settled_spend_is_there_for_the_next_reservation(books):
+def test_settled_spend_is_there_for_the_next_reservation(writer):
     """A process that settles and reserves again never waits for, or is refused by, its own background work."""
     for number in range(200):
-        assert books.reserve(str(number), [line(10, limit=10, key=str(number % 3))]) is None
-        books.settle(Settlement(str(number), (taking(line(key=str(number % 3)), 0),)))
+        assert writer.reserve(str(number), [line(10, limit=10, key=str(number % 3))]) is None
+        settle(writer, str(number), taking(line(key=str(number % 3)), 0))
 
 
-def test_each_threshold_is_told_once_a_window(ledger, books, alerts):
+def test_each_threshold_is_told_once_a_window(ledger, writer, alerts):
     """Two processes that pass a threshold tell of it once; a jump over two tells of the higher one."""
     other_alerts = []
-    other = Books(ledger, 60.0, other_alerts.append)
+    other = Writer.of_file(ledger, 0, other_alerts.append, 60.0)
     half = line(alert_at=(HALF, HALF + HALF))
-    settled(books, "1", taking(half, 4))
+    settled(writer, "1", taking(half, 4))
     assert alerts == []
-    settled(books, "2", taking(half, 1))
+    settled(writer, "2", taking(half, 1))
     settled(other, "3", taking(half, 1))
     settled(other, "4", taking(half, 10))
-    settled(books, "5", taking(half, 1))
+    settled(writer, "5", taking(half, 1))
     other.close(5)
     assert [alert.share for alert in alerts] == [HALF]
     assert [(alert.share, alert.spent.nano) for alert in other_alerts] == [(1, 16)]
@@ -208,10 +206,10 @@ def test_each_threshold_is_told_once_a_window(ledger, books, alerts):
 
 def test_an_expired_lease_is_given_back_by_whoever_comes_next(ledger, look):
     """A reservation nobody renews holds until its lease ends; settled later, it still counts, once."""
-    silent = Books(ledger, 0.2, lambda _: None)
+    silent = Writer.of_file(ledger, lease_seconds=0.2)
     silent._tick_later = lambda _: None  # this one is stopped: it renews nothing
     assert silent.reserve("1", [line(10)]) is None
-    other = Books(ledger, 60.0, lambda _: None)
+    other = Writer.of_file(ledger, lease_seconds=60.0)
     assert other.reserve("2", [line(10)]) is not None
     time.sleep(0.25)
     assert other.reserve("3", [line(4)]) is None
@@ -225,12 +223,12 @@ def test_an_expired_lease_is_given_back_by_whoever_comes_next(ledger, look):
 
 def test_a_long_call_keeps_its_reservation(ledger):
     """While its process lives, a reservation is renewed past its lease."""
-    books = Books(ledger, 0.3, lambda _: None)
-    assert books.reserve("1", [line(10)]) is None
+    writer = Writer.of_file(ledger, lease_seconds=0.3)
+    assert writer.reserve("1", [line(10)]) is None
     time.sleep(1.2)
-    other = Books(ledger, 60.0, lambda _: None)
+    other = Writer.of_file(ledger, lease_seconds=60.0)
     assert other.reserve("2", [line(1)]) is not None
-    books.close(5)
+    writer.close(5)
     other.close(5)
 
 
@@ -244,34 +242,35 @@ def test_kill_9_leaves_no_reservation_past_its_lease(ledger, spawn, look):
         forked.stdin.write("kill\n")
         forked.stdin.flush()
         assert forked.stdout.readline() == "20\n"
-    assert look("SELECT count(*) FROM reservations WHERE state = 'open'")[0][0] > 0
+    assert look("SELECT count(*) FROM reservations")[0][0] > 0
     time.sleep(1.1)
-    books = Books(ledger, 60.0, lambda _: None)
-    while look("SELECT count(*) FROM reservations WHERE state = 'open'") != [(0,)]:
-        assert books.reserve("probe", [line(0, limit=10**9, name="probe")]) is None
-        settled(books, "probe", taking(line(limit=10**9, name="probe"), 0, calls=0))
-    balances = dict(look("SELECT key, spent_nano FROM budget_windows WHERE budget = 'b'"))
-    rows = dict(look("SELECT key, sum(nano) FROM reservations WHERE budget = 'b' AND state = 'settled' GROUP BY key"))
-    assert balances == {key: rows.get(key, 0) for key in balances}
+    writer = Writer.of_file(ledger)
+    while look("SELECT count(*) FROM reservations") != [(0,)]:
+        assert writer.reserve("probe", [line(11, name="probe")]) is not None  # who is refused gives back first
+    balances = look("SELECT key, spent_nano, spent_calls FROM budget_windows WHERE budget = 'b' ORDER BY key")
+    assert balances == look("SELECT key, sum(nano), sum(calls) FROM budget_entries GROUP BY key ORDER BY key")
+    calls = look("SELECT count(*) FROM calls")[0]
+    assert [row[2:] for row in balances] == [calls, calls]
+    assert look("SELECT call_id FROM budget_entries EXCEPT SELECT id FROM calls") == []
     assert look("SELECT sum(reserved_nano), sum(reserved_calls) FROM budget_windows") == [(0, 0)]
     assert look("PRAGMA integrity_check") == [("ok",)]
-    books.close(5)
+    writer.close(5)
 
 
 FORKED_KILLED = """
 import signal
 def work():
-    books = Books(ledger, 1.0, lambda _: None)
+    writer = Writer.of_file(ledger, lease_seconds=1.0)
     for number in range(10**9):
         name = f"{os.getpid()}-{number}"
         try:
-            refused = books.reserve(name, [line(3, limit=10**9), line(1, limit=10**9, key="k")])
+            refused = writer.reserve(name, [line(3, limit=10**9), line(1, limit=10**9, key="k")])
         except Exception:
             continue
         if number == 1:
             os.write(told, b"x")
         if refused is None and number % 2:
-            books.settle(Settlement(name, (taking(line(limit=10**9), 2), taking(line(limit=10**9, key="k"), 1))))
+            settle(writer, name, taking(line(limit=10**9), 2), taking(line(limit=10**9, key="k"), 1))
 heard, told = os.pipe()
 children = []
 for _ in range(int(sys.argv[2])):
@@ -289,14 +288,14 @@ print(sum(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9 for pid in chil
 
 RACER = """
 def work():
-    books = Books(ledger, 60.0, lambda _: None)
+    writer = Writer.of_file(ledger, lease_seconds=60.0)
     admitted, lock = [], threading.Lock()
     def race(thread):
         for number in range(25):
             name = f"{os.getpid()}-{thread}-{number}"
             while True:
                 try:
-                    refused = books.reserve(name, [line(1, limit=500), line(1, limit=10**6, key="k")])
+                    refused = writer.reserve(name, [line(1, limit=500), line(1, limit=10**6, key="k")])
                 except Exception:
                     time.sleep(0.05)
                     continue
@@ -304,11 +303,11 @@ def work():
             if refused is None:
                 with lock:
                     admitted.append(name)
-                books.settle(Settlement(name, (taking(line(limit=500), 1), taking(line(limit=10**6, key="k"), 1))))
+                settle(writer, name, taking(line(limit=500), 1), taking(line(limit=10**6, key="k"), 1))
     threads = [threading.Thread(target=race, args=(number,)) for number in range(4)]
     for thread in threads: thread.start()
     for thread in threads: thread.join()
-    assert books.close(30)
+    assert writer.close(30)
     return len(admitted)
 children = []
 for _ in range(16):
@@ -341,9 +340,9 @@ sys.stdin.readline()
 """
 
 
-def test_a_frozen_ledger_costs_one_call_a_moment_and_the_next_nothing(books, spawn):
-    """With the write lock held by a stopped process, of 20 calls one waits; when it goes on, so do the books."""
-    assert books.reserve("0", [line(1)]) is None
+def test_a_frozen_ledger_costs_one_call_a_moment_and_the_next_nothing(writer, spawn):
+    """With the write lock held by a stopped process, of 20 calls one waits; when it goes on, so does the writer."""
+    assert writer.reserve("0", [line(1)]) is None
     freezer = spawn(FREEZER)
     assert freezer.stdout.readline() == "locked\n"
     os.kill(freezer.pid, signal.SIGSTOP)
@@ -351,9 +350,9 @@ def test_a_frozen_ledger_costs_one_call_a_moment_and_the_next_nothing(books, spa
     for number in range(20):
         began = time.monotonic()
         with pytest.raises(StoreDownError):
-            books.reserve(f"f{number}", [line(1)])
+            writer.reserve(f"f{number}", [line(1)])
         waits.append(time.monotonic() - began)
-    books.settle(Settlement("0", (taking(line(), 1),)))
+    settle(writer, "0", taking(line(), 1))
     time.sleep(2 * WAIT_SECONDS)  # the background has tried that by now, in vain
     assert sum(wait > WAIT_SECONDS / 2 for wait in waits) == 1
     assert max(waits) < WAIT_SECONDS * 4  # twice the wait, and room for a busy machine
@@ -361,17 +360,17 @@ def test_a_frozen_ledger_costs_one_call_a_moment_and_the_next_nothing(books, spa
     freezer.stdin.write("\n")
     freezer.stdin.flush()
     for _ in range(50):
-        if not books._down:
+        if not writer._failing:
             break
         time.sleep(0.1)
-    assert books.reserve("1", [line(9)]) is None  # the one that waited was settled: 1 + 9 fit
-    assert books.reserve("2", [line(1)]) is not None
-    assert faults.counts()["budgets"] >= 1
+    assert writer.reserve("1", [line(9)]) is None  # the one that waited was settled: 1 + 9 fit
+    assert writer.reserve("2", [line(1)]) is not None
+    assert faults.counts()["ledger"] >= 1
 
 
-def test_threads_that_wait_together_wait_once(books, spawn):
+def test_threads_that_wait_together_wait_once(writer, spawn):
     """Twenty threads at once at a frozen ledger are all through in about the time of one wait."""
-    assert books.reserve("0", [line(1)]) is None
+    assert writer.reserve("0", [line(1)]) is None
     freezer = spawn(FREEZER)
     assert freezer.stdout.readline() == "locked\n"
     os.kill(freezer.pid, signal.SIGSTOP)
@@ -379,7 +378,7 @@ def test_threads_that_wait_together_wait_once(books, spawn):
 
     def attempt(number):
         try:
-            books.reserve(f"t{number}", [line(1)])
+            writer.reserve(f"t{number}", [line(1)])
         except StoreDownError:
             failed.append(number)
 
@@ -394,41 +393,41 @@ def test_threads_that_wait_together_wait_once(books, spawn):
     os.kill(freezer.pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("what", ["none", "directory", "other"])
+@pytest.mark.parametrize("what", ["directory", "other"])
 def test_without_a_ledger_every_reservation_fails_at_once(tmp_path, what):
-    """No ledger, one that cannot be opened, and another program's database: down, and never an error of another kind."""
-    path = {"none": None, "directory": tmp_path, "other": tmp_path / "other.db"}[what]
+    """One that cannot be opened, and another program's database: down, and never an error of another kind."""
+    path = {"directory": tmp_path, "other": tmp_path / "other.db"}[what]
     if what == "other":
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE theirs (x)")
-    books = Books(path, 60.0, lambda _: None)
+    writer = Writer.of_file(path, lease_seconds=60.0)
     for number in range(3):
         with pytest.raises(StoreDownError):
-            books.reserve(str(number), [line(1)])
-    books.close(5)
+            writer.reserve(str(number), [line(1)])
+    writer.close(5)
 
 
 # --- forks -------------------------------------------------------------------------------------------------------
 
 FORKER = """
-books = Books(ledger, 60.0, lambda _: None)
-assert books.reserve("parent", [line(1, limit=1000)]) is None
+writer = Writer.of_file(ledger, lease_seconds=60.0)
+assert writer.reserve("parent", [line(1, limit=1000)]) is None
 children = []
 for child in range(4):
     pid = os.fork()
     if pid == 0:
         for number in range(50):
             name = f"{child}-{number}"
-            assert books.reserve(name, [line(1, limit=1000)]) is None
-            books.settle(Settlement(name, (taking(line(limit=1000), 1),)))
-        os._exit(0 if books.flush(20) else 1)
+            assert writer.reserve(name, [line(1, limit=1000)]) is None
+            settle(writer, name, taking(line(limit=1000), 1))
+        os._exit(0 if writer.flush(20) else 1)
     children.append(pid)
     for number in range(50):
         name = f"p{child}-{number}"
-        assert books.reserve(name, [line(1, limit=1000)]) is None
-        books.settle(Settlement(name, (taking(line(limit=1000), 1),)))
-books.settle(Settlement("parent", (taking(line(limit=1000), 1),)))
-print([os.waitpid(pid, 0)[1] for pid in children], books.close(20), flush=True)
+        assert writer.reserve(name, [line(1, limit=1000)]) is None
+        settle(writer, name, taking(line(limit=1000), 1))
+settle(writer, "parent", taking(line(limit=1000), 1))
+print([os.waitpid(pid, 0)[1] for pid in children], writer.close(20), flush=True)
 """
 
 
@@ -442,9 +441,9 @@ def test_forked_processes_keep_one_set_of_books(spawn, look):
 CHILD = """
 import multiprocessing
 def work():
-    books = Books(ledger, 60.0, lambda _: None)
-    books.reserve("1", [line(1)])
-    books.settle(Settlement("1", (taking(line(), 1),)))
+    writer = Writer.of_file(ledger, lease_seconds=60.0)
+    writer.reserve("1", [line(1)])
+    settle(writer, "1", taking(line(), 1))
 if __name__ == "__main__":
     process = multiprocessing.get_context("fork").Process(target=work)
     process.start()
@@ -462,18 +461,18 @@ def test_an_old_ledger_gets_the_tables(ledger, monkeypatch):
     """A file of the version before budgets is migrated, and its calls are kept."""
     from otel_aicost.ledger import schema
     from otel_aicost.ledger.row import row
-    from otel_aicost.ledger.store import Store
+    from otel_aicost.ledger.store import FileStore
     from records import record
 
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
         patch.setattr(schema, "VERSION", 1)
         patch.setattr(schema, "verify", lambda _: None)
-        store = Store(ledger)
+        store = FileStore(ledger)
         store.insert([row(record())])
         store.close()
-    books = Books(ledger, 60.0, lambda _: None)
-    assert books.reserve("1", [line(1)]) is None
-    books.close(5)
+    writer = Writer.of_file(ledger, lease_seconds=60.0)
+    assert writer.reserve("1", [line(1)]) is None
+    writer.close(5)
     with closing(sqlite3.connect(ledger)) as connection:
         assert connection.execute("SELECT count(*) FROM calls").fetchone() == (1,)

@@ -1,0 +1,54 @@
+"""The leases of this process: what it reserved stays reserved while it lives, and not for long after."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from otel_aicost.ledger import balances
+
+if TYPE_CHECKING:
+    from otel_aicost.ledger.store import Connection
+
+EXPIRE_SECONDS: Final = 600.0
+"""How often leases of others that ran out are given back when nobody asks for what they hold."""
+
+
+class Leases:
+    """The open reservations of a process; `keep` is called with the ledger's turn, the rest from anywhere."""
+
+    def __init__(self, lease_ns: int) -> None:
+        self._lease_ns = lease_ns
+        self._open: dict[str, None] = {}
+        self._renew_at = self._expire_at = 0.0
+        self.used = False
+        """Whether anybody ever asked for a reservation."""
+
+    @property
+    def renew_seconds(self) -> float:
+        """How often open reservations are renewed."""
+        return self._lease_ns / 3e9
+
+    def opened(self, identifier: str) -> None:
+        """A reservation was made."""
+        if not self._open:
+            self._renew_at = time.monotonic() + self.renew_seconds
+        self._open[identifier] = None
+
+    def closed(self, identifier: str) -> None:
+        """It is settled."""
+        self._open.pop(identifier, None)
+
+    def due(self) -> bool:
+        """Whether there is anything to do."""
+        now = time.monotonic()
+        return self.used and ((bool(self._open) and now >= self._renew_at) or now >= self._expire_at)
+
+    def keep(self, connection: Connection) -> None:
+        """Renew the open ones, and give back now and then what others left."""
+        now = time.monotonic()
+        balances.renew(connection, list(self._open), time.time_ns() + self._lease_ns)
+        self._renew_at = now + self._lease_ns / 4e9
+        if now >= self._expire_at:
+            balances.expire(connection, time.time_ns())
+            self._expire_at = now + EXPIRE_SECONDS
