@@ -120,7 +120,7 @@ def _writer(settings: Settings, lease_seconds: float) -> Writer | None:
         return None
     from otel_aicost.ledger.writer import Writer  # noqa: PLC0415 - not needed without a ledger
 
-    return Writer.of_file(settings.ledger, settings.retention_days, lease_seconds=lease_seconds)
+    return Writer.of_file(settings.ledger, settings.retention_days, lease_seconds)
 
 
 def _budgets(plans: Plans, writer: Writer | None) -> BudgetObserver | None:

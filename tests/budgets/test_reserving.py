@@ -34,7 +34,8 @@ def alerts():
 
 @pytest.fixture
 def writer(ledger, alerts):
-    made = Writer.of_file(ledger, 0, alerts.append, 60.0)
+    made = Writer.of_file(ledger, lease_seconds=60.0)
+    made.alert = alerts.append
     yield made
     made.close(5)
 
@@ -188,7 +189,8 @@ def test_settled_spend_is_there_for_the_next_reservation(writer):
 def test_each_threshold_is_told_once_a_window(ledger, writer, alerts):
     """Two processes that pass a threshold tell of it once; a jump over two tells of the higher one."""
     other_alerts = []
-    other = Writer.of_file(ledger, 0, other_alerts.append, 60.0)
+    other = Writer.of_file(ledger, lease_seconds=60.0)
+    other.alert = other_alerts.append
     half = line(alert_at=(HALF, HALF + HALF))
     settled(writer, "1", taking(half, 4))
     assert alerts == []
@@ -431,7 +433,7 @@ print([os.waitpid(pid, 0)[1] for pid in children], writer.close(20), flush=True)
 """
 
 
-def test_forked_processes_keep_one_set_of_books(spawn, look):
+def test_forked_processes_keep_one_set_of_balances(spawn, look):
     """Parent and four children reserve and settle across forks; every one of 401 calls is in the balance, once."""
     assert spawn(FORKER).communicate(timeout=60)[0] == "[0, 0, 0, 0] True\n"
     assert look(STANDING) == [("", 401, 0, 401, 0)]

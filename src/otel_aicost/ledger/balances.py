@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_aicost.budgets.budget import Amounts, Limits, crossed, exceeded
 from otel_aicost.budgets.window import counts_until
+from otel_aicost.ledger.slices import CALLS, PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otel_aicost.budgets.budget import Line
+    from otel_aicost.ledger.slices import Share
     from otel_aicost.ledger.store import Connection
 
 EXPIRED_AT_ONCE: Final = 200
@@ -45,6 +47,8 @@ class Settlement(NamedTuple):
     reservation: str | None
     """What it frees, if anything was reserved."""
     lines: tuple[Line, ...]
+    shares: tuple[Share, ...] = ()
+    """Parts of slices that it frees."""
 
 
 class Alert(NamedTuple):
@@ -80,12 +84,31 @@ def reserve(
     return refused
 
 
+def grant(connection: Connection, identifier: str, line: Line, until_ns: int) -> Amounts:
+    """Reserve a slice for calls like `line`; nothing where little is left."""
+    balance = _balance(connection, line)
+    granted = []
+    for unit, amount in enumerate(line.amounts):
+        limit, wanted = line.checked[unit], amount * CALLS
+        if limit is not None:
+            wanted = min(wanted, (limit - balance.spent[unit] - balance.reserved[unit]) // PART)
+        if wanted < amount:
+            return Amounts()
+        granted.append(wanted)
+    line = line._replace(amounts=Amounts(*granted))
+    _add(connection, line, reserved=line.amounts)
+    connection.execute(_RESERVE, (identifier, *_key(line), *line.amounts, until_ns))
+    return line.amounts
+
+
 def settle(connection: Connection, call_id: str | None, settlement: Settlement, now_ns: int) -> list[Alert]:
     """Free what was reserved and enter what was spent, once; the shares of limits that were reached by it.
 
     Without a `call_id` nothing is entered: there was nothing to pay.
     """
     alerts = []
+    for share in settlement.shares:
+        _give_back(connection, share)
     for line in settlement.lines:
         held = _freed(connection, settlement.reservation, line)
         fresh = call_id is not None and any(line.amounts) and _entered(connection, call_id, line, held, now_ns)
@@ -171,6 +194,21 @@ def _freed(connection: Connection, reservation: str | None, line: Line) -> Amoun
     return Amounts(*rows[0]) if rows else None
 
 
+def _give_back(connection: Connection, share: Share) -> None:
+    """Take a part off a slice; one whose lease ran out holds nothing any more."""
+    place = (share.slice_id, *_key(share.line))
+    row = connection.execute(_SLICE, place).fetchone()
+    if row is None:
+        return
+    freed = [min(held, amount) for held, amount in zip(row, share.line.amounts, strict=True)]
+    left = [held - amount for held, amount in zip(row, freed, strict=True)]
+    connection.execute(_GIVE_BACK, (*_twice(freed), *place[1:]))
+    if any(left):
+        connection.execute(_SHRINK, (*left, *place))
+    else:
+        connection.execute(_FORGET, place)
+
+
 def _entered(connection: Connection, call_id: str, line: Line, held: Amounts | None, now_ns: int) -> bool:
     values = (call_id, *_key(line), *line.amounts, *(held or Amounts()), now_ns)
     return connection.execute(_ENTER, values).rowcount == 1
@@ -231,6 +269,8 @@ _SET: Final = """
     WHERE budget = ? AND (key = ? OR key = ?) ORDER BY CASE WHEN key = ? THEN 0 ELSE 1 END LIMIT 1
 """
 _RESERVE: Final = f"INSERT INTO reservations VALUES ({', '.join('?' * 8)})"  # noqa: S608 - constants
+_SLICE: Final = f"SELECT nano, tokens, calls FROM reservations WHERE id = ? AND {_SAME}"  # noqa: S608 - constants
+_SHRINK: Final = f"UPDATE reservations SET nano = ?, tokens = ?, calls = ? WHERE id = ? AND {_SAME}"  # noqa: S608 - constants
 _FREE: Final = f"DELETE FROM reservations WHERE id = ? AND {_SAME} RETURNING nano, tokens, calls"  # noqa: S608 - constants
 _FORGET: Final = f"DELETE FROM reservations WHERE id = ? AND {_SAME}"  # noqa: S608 - constants
 _ENTER: Final = f"INSERT INTO budget_entries VALUES ({', '.join('?' * 11)}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from otel_aicost.ledger import balances
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from otel_aicost.ledger.store import Connection
 
 EXPIRE_SECONDS: Final = 600.0
@@ -17,8 +19,10 @@ EXPIRE_SECONDS: Final = 600.0
 class Leases:
     """The open reservations of a process; `keep` is called with the ledger's turn, the rest from anywhere."""
 
-    def __init__(self, lease_ns: int) -> None:
+    def __init__(self, lease_ns: int, more: Callable[[], Iterable[str]]) -> None:
+        """`more`: other reservations to be renewed."""
         self._lease_ns = lease_ns
+        self._more = more
         self._open: dict[str, None] = {}
         self._renew_at = self._expire_at = 0.0
         self.used = False
@@ -42,13 +46,16 @@ class Leases:
     def due(self) -> bool:
         """Whether there is anything to do."""
         now = time.monotonic()
-        return self.used and ((bool(self._open) and now >= self._renew_at) or now >= self._expire_at)
+        return self.used and (now >= self._expire_at or (now >= self._renew_at and bool(self._all())))
 
     def keep(self, connection: Connection) -> None:
         """Renew the open ones, and give back now and then what others left."""
         now = time.monotonic()
-        balances.renew(connection, list(self._open), time.time_ns() + self._lease_ns)
+        balances.renew(connection, self._all(), time.time_ns() + self._lease_ns)
         self._renew_at = now + self._lease_ns / 4e9
         if now >= self._expire_at:
             balances.expire(connection, time.time_ns())
             self._expire_at = now + EXPIRE_SECONDS
+
+    def _all(self) -> set[str]:
+        return {*list(self._open), *self._more()}

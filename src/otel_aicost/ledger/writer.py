@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from otel_aicost import faults
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import balances, file, forks
+from otel_aicost.ledger.balances import Settlement
 from otel_aicost.ledger.leases import Leases
 from otel_aicost.ledger.row import row
+from otel_aicost.ledger.slices import SECONDS as SLICE_SECONDS
+from otel_aicost.ledger.slices import Slices
 from otel_aicost.ledger.store import BATCH, BUSY_SECONDS, DamagedLedgerError, FileStore
 from otel_aicost.worker import Worker
 
@@ -22,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from otel_aicost.budgets.budget import Line
-    from otel_aicost.ledger.balances import Alert, Refusal, Settlement
+    from otel_aicost.budgets.budget import Amounts, Line
+    from otel_aicost.ledger.balances import Alert, Refusal
     from otel_aicost.ledger.row import Row
+    from otel_aicost.ledger.slices import Share
     from otel_aicost.ledger.store import Connection, Store
     from otel_aicost.model import Record
 
@@ -74,40 +78,39 @@ class Writer:
         open_store: Callable[[], Store],
         name: str,
         retention_days: int = 0,
-        alert: Callable[[Alert], object] | None = None,
         lease_seconds: float = 60.0,
+        *,
+        sliced: bool = False,
     ) -> None:
-        """Open nothing yet. `name` tells people which ledger it is; `alert` is told of limits that are reached.
+        """Open nothing yet. `name` tells people which ledger it is.
 
-        Calls older than `retention_days` become daily totals; 0 keeps them for ever.
+        Calls older than `retention_days` become daily totals; 0 keeps them for ever. `sliced`: budgets in balanced
+        mode are leased in slices, for a ledger that is far away.
         """
         self.name = name
-        self.alert = alert
+        self.alert: Callable[[Alert], object] | None = None
+        """Told of limits that are reached."""
         self._open_store = open_store
         self._retention_days = retention_days
         self._lease_ns = int(lease_seconds * 1e9)
+        self._sliced = sliced
         self._closing = self._orphan = False
         self._turn = forks.Turn(self._shut)  # whoever has it may touch `_held` and `_store`
         self._begin()
         self._worker: Worker[None] = Worker("ledger", self._work, self._after_fork)
 
     @classmethod
-    def of_file(
-        cls,
-        path: Path,
-        retention_days: int = 0,
-        alert: Callable[[Alert], object] | None = None,
-        lease_seconds: float = 60.0,
-    ) -> Writer:
+    def of_file(cls, path: Path, retention_days: int = 0, lease_seconds: float = 60.0) -> Writer:
         """Make the writer of the SQLite ledger at `path`."""
-        return cls(lambda: FileStore(path), str(path), retention_days, alert, lease_seconds)
+        return cls(lambda: FileStore(path), str(path), retention_days, lease_seconds)
 
     def _begin(self) -> None:
         self._pending: deque[tuple[Record | None, Settlement | None]] = deque()
         self._jobs: deque[Callable[[Connection], object]] = deque()
         self._held: list[_Posted] = []
         self._store: Store | None = None
-        self._leases = Leases(self._lease_ns)
+        self._slices = slices = Slices() if self._sliced else None
+        self._leases = Leases(self._lease_ns, (lambda: ()) if slices is None else slices.held)
         self._counting = threading.RLock()
         self._woken = self._failing = self._exit_guarded = False
         self._writing_since: float | None = None
@@ -142,15 +145,14 @@ class Writer:
 
         Raises `StoreDownError` when the ledger does not answer, and from then on at once until it does again.
         """
-
-        def work(connection: Connection) -> Refusal | None:
-            now = time.time_ns()
-            return balances.reserve(connection, identifier, lines, now, now + self._lease_ns)
-
-        refused = self._ask(lines, work)
+        slices = self._slices
+        if slices is not None and all(line.budget.mode == "balanced" for line in lines):
+            if slices.take(identifier, lines):
+                return None
+            return self._reserve_slices(slices, identifier, lines)
+        refused = self._ask(lines, lambda connection: self._reserve(connection, identifier, lines))
         if refused is None:
-            self._leases.opened(identifier)
-            self._tick_later(self._leases.renew_seconds)
+            self._lease(identifier)
         return refused
 
     def look(self, lines: Sequence[Line]) -> Refusal | None:
@@ -167,6 +169,8 @@ class Writer:
     def close(self, timeout: float) -> bool:
         """Flush, and close the ledger. What is put later is still written, in the thread that puts it."""
         deadline = time.monotonic() + timeout
+        if self._slices is not None:
+            self._give_back(self._slices.stale(every=True))
         done = self.flush(timeout)
         self._closing = True
         if done and self._store is not None:
@@ -184,6 +188,8 @@ class Writer:
 
     def _append(self, record: Record | None, settlement: Settlement | None) -> None:
         self._close_lease(settlement)
+        if settlement is not None and self._slices is not None:
+            settlement = settlement._replace(shares=settlement.shares or self._slices.settled(settlement))
         self._pending.append((record, settlement))
         if not self._woken:
             self._wake()
@@ -210,6 +216,36 @@ class Writer:
         self._worker.put(None)
 
     # --- on the way of a call ------------------------------------------------------------------------------
+
+    def _reserve(self, connection: Connection, identifier: str, lines: Sequence[Line]) -> Refusal | None:
+        now = time.time_ns()
+        return balances.reserve(connection, identifier, lines, now, now + self._lease_ns)
+
+    def _reserve_slices(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> Refusal | None:
+        """Reserve for one call in the ledger, and slices for those that come after it."""
+        name = f"slice {identifier}"
+
+        def work(connection: Connection) -> tuple[Refusal | None, list[tuple[Line, Amounts]]]:
+            refused = self._reserve(connection, identifier, lines)
+            until = time.time_ns() + self._lease_ns
+            grants = [] if refused else [(line, balances.grant(connection, name, line, until)) for line in lines]
+            return refused, grants
+
+        self._give_back(slices.dropped(lines))
+        refused, grants = self._ask(lines, work)
+        self._give_back(slices.granted(name, grants))
+        if refused is None:
+            self._lease(identifier)
+            self._tick_later(SLICE_SECONDS)
+        return refused
+
+    def _lease(self, identifier: str) -> None:
+        self._leases.opened(identifier)
+        self._tick_later(self._leases.renew_seconds)
+
+    def _give_back(self, rests: list[Share]) -> None:
+        for rest in rests:
+            self._append(None, Settlement(rest.slice_id, (), (rest,)))
 
     def _ask(self, lines: Sequence[Line], work: Callable[[Connection], T]) -> T:
         deadline = time.monotonic() + WAIT_SECONDS
@@ -362,6 +398,10 @@ class Writer:
         finally:
             self._turn.give()
             self._tell(alerts)
+        if self._slices is not None:
+            self._give_back(self._slices.stale(every=self._closing))
+            if self._slices.any:
+                self._tick_later(SLICE_SECONDS)
         if self._failing:
             self._tick_later(max(0.0, self._retry_at - time.monotonic()) + 0.001)
 
