@@ -17,7 +17,9 @@ import pytest
 from budgets.lines import DAY, HALF, line, settle, taking
 from otel_aicost import faults
 from otel_aicost.budgets.window import Period, Window
+from otel_aicost.ledger.balances import Settlement
 from otel_aicost.ledger.writer import WAIT_SECONDS, StoreDownError, Writer
+from records import record
 
 TESTS = Path(__file__).parents[1]
 
@@ -177,6 +179,70 @@ def test_a_changed_limit_holds_from_the_next_call_on(writer, look):
     assert writer.reserve("2", [line(8, limit=20)]) is None
     assert look("SELECT limit_nano FROM budget_windows") == [(20,)]
     assert writer.reserve("3", [line(1, limit=10)]) is not None
+
+
+def limit_in_ledger(ledger, key, nano, *, tokens=None):
+    """What `aicost budgets set` does."""
+    with closing(sqlite3.connect(ledger, timeout=10)) as connection:
+        connection.execute("DELETE FROM budget_limits WHERE key = ?", (key,))
+        connection.execute("INSERT INTO budget_limits VALUES ('b', ?, ?, ?, NULL, 1, 'me')", (key, nano, tokens))
+        connection.commit()
+
+
+@pytest.mark.parametrize("amount", [0, 7, 20])
+def test_a_limit_set_in_the_ledger_holds_for_the_next_call(ledger, writer, amount):
+    """It wins over the definition, up or down; the refusal tells of it; what it says nothing about stays."""
+    assert writer.reserve("0", [line(1, calls=99)]) is None
+    limit_in_ledger(ledger, "", amount)
+    admitted = 1
+    while (refusal := writer.reserve(str(admitted), [line(1, calls=99)])) is None:
+        admitted += 1
+    assert admitted == max(1, amount)
+    assert refusal.line.limits == (amount, None, 99)
+
+
+def test_a_limit_for_a_key_wins_over_that_for_all(ledger, writer):
+    """`*` is for keys without a limit of their own."""
+    assert writer.reserve("0", [line(1, key="alice"), line(1, key="bob", name="other")]) is None
+    limit_in_ledger(ledger, "*", 1)
+    limit_in_ledger(ledger, "alice", 3)
+    assert writer.reserve("1", [line(2, key="alice")]) is None
+    assert writer.reserve("2", [line(2, key="carol")]) is not None
+    assert writer.reserve("3", [line(9, key="bob", name="other")]) is None
+
+
+def test_an_alert_is_of_the_limit_that_holds(ledger, writer, alerts):
+    """A call that is settled under a limit set in the ledger is held against that one."""
+    assert writer.reserve("0", [line(1)]) is None
+    limit_in_ledger(ledger, "", 4)
+    settled(writer, "0", taking(line(), 5))
+    assert [(alert.share, alert.line.limits.nano) for alert in alerts] == [(1, 4)]
+
+
+def test_a_price_that_is_allowed_to_be_unknown_stays_so(ledger, writer):
+    """Where the dollars are not checked on purpose, a limit in the ledger does not change that."""
+    unchecked = line(0)._replace(checked=line(0).limits._replace(nano=None))
+    assert writer.reserve("0", [unchecked]) is None
+    limit_in_ledger(ledger, "", 0)
+    assert writer.reserve("1", [unchecked]) is None
+    assert writer.reserve("2", [line(0)]) is not None
+
+
+def test_a_look_reserves_nothing(writer, look):
+    """It says what a reservation would, and leaves everything as it is."""
+    assert writer.look([line(10)]) is None
+    assert writer.look([line(11)]) is not None
+    assert look("SELECT count(*) FROM budget_windows") == [(0,)]
+
+
+def test_a_call_is_entered_once_however_often_it_is_written(writer, look):
+    """A record that comes a second time, with or without a reservation, changes no balance."""
+    writer.reserve("1", [line(4)])
+    for reservation in ("1", None):
+        writer.put(record(id="1"), Settlement(reservation, (taking(line(), 3),)))
+        assert writer.flush(10)
+    assert look("SELECT call_id, nano, calls, reserved_nano FROM budget_entries") == [("1", 3, 1, 4)]
+    assert look(STANDING) == [("", 3, 0, 1, 0)]
 
 
 def test_settled_spend_is_there_for_the_next_reservation(writer):

@@ -64,24 +64,27 @@ class _Balance(NamedTuple):
     reserved: Amounts
     resets_at: int | None
     said: Decimal
+    limited: bool
+    """Whether any limits at all were set in the ledger."""
 
 
 def look(connection: Connection, lines: Sequence[Line], now_ns: int) -> Refusal | None:
     """Why a call would not be admitted now; each line is of another budget."""
-    return _decide(connection, [_as_of_now(connection, line) for line in lines], now_ns)
+    decided = _decide(connection, lines, now_ns)
+    return decided if isinstance(decided, Refusal) else None
 
 
 def reserve(
     connection: Connection, identifier: str, lines: Sequence[Line], now_ns: int, until_ns: int
 ) -> Refusal | None:
     """Reserve for all lines until `until_ns`, or for none: then why not."""
-    lines = [_as_of_now(connection, line) for line in lines]
-    refused = _decide(connection, lines, now_ns)
-    if refused is None:
-        for line in lines:
-            _add(connection, line, reserved=line.amounts)
-            connection.execute(_RESERVE, (identifier, *_key(line), *line.amounts, until_ns))
-    return refused
+    decided = _decide(connection, lines, now_ns)
+    if isinstance(decided, Refusal):
+        return decided
+    for line in decided:
+        _add(connection, line, reserved=line.amounts)
+        connection.execute(_RESERVE, (identifier, *_key(line), *line.amounts, until_ns))
+    return None
 
 
 def grant(connection: Connection, identifier: str, line: Line, until_ns: int) -> Amounts:
@@ -114,7 +117,6 @@ def settle(connection: Connection, call_id: str | None, settlement: Settlement, 
         fresh = call_id is not None and any(line.amounts) and _entered(connection, call_id, line, held, now_ns)
         if not fresh and held is None:
             continue
-        line = line._replace(limits=limits_now(connection, line))  # noqa: PLW2901 - the same line, as of now
         _add(connection, line, spent=line.amounts if fresh else Amounts(), freed=held or Amounts())
         if fresh:
             alerts += _alerts(connection, line)
@@ -145,32 +147,33 @@ def limits_now(connection: Connection, line: Line) -> Limits:
     return Limits(*(usual if chosen is None else chosen for chosen, usual in zip(row, line.limits, strict=True)))
 
 
-def _decide(connection: Connection, lines: Sequence[Line], now_ns: int) -> Refusal | None:
-    refused = _refusal(connection, lines)
-    if refused is not None and expire(connection, now_ns):
-        refused = _refusal(connection, lines)
-    return refused
+def _decide(connection: Connection, lines: Sequence[Line], now_ns: int) -> list[Line] | Refusal:
+    """The lines with the limits that hold now, if all of them fit."""
+    decided = _fitting(connection, lines)
+    if isinstance(decided, Refusal) and expire(connection, now_ns):
+        decided = _fitting(connection, lines)
+    return decided
 
 
-def _refusal(connection: Connection, lines: Sequence[Line]) -> Refusal | None:
-    for line in lines:
-        balance = _balance(connection, line)
+def _fitting(connection: Connection, lines: Sequence[Line]) -> list[Line] | Refusal:
+    fitting = []
+    for told in lines:
+        balance = _balance(connection, told)
+        line = _as_of_now(connection, told) if balance.limited else told
         taken = Amounts(*(one + other for one, other in zip(balance.spent, balance.reserved, strict=True)))
         unit = exceeded(line.checked, taken, line.amounts)
         if unit is not None:
             return Refusal(line, unit, balance.spent, balance.reserved, balance.resets_at)
-    return None
+        fitting.append(line)
+    return fitting
 
 
 def _as_of_now(connection: Connection, line: Line) -> Line:
     limits = limits_now(connection, line)
-    if limits is line.limits:
-        return line
     # What is not checked on purpose (an unknown price that is allowed) stays so.
-    unchecked = [
-        checked is None and limit is not None for checked, limit in zip(line.checked, line.limits, strict=True)
-    ]
-    checked = Limits(*(None if skip else limit for skip, limit in zip(unchecked, limits, strict=True)))
+    both = zip(line.checked, line.limits, strict=True)
+    skipped = [checked is None and limit is not None for checked, limit in both]
+    checked = Limits(*(None if skip else limit for skip, limit in zip(skipped, limits, strict=True)))
     return line._replace(limits=limits, checked=checked)
 
 
@@ -184,7 +187,7 @@ def _balance(connection: Connection, line: Line) -> _Balance:
     first, last = (window.group, window.group + AFTER_DIGITS) if window.group else (window.id, window.id)
     row = connection.execute(_BALANCE, (line.budget.name, line.key, first, last, window.start or 0)).fetchone()
     until = row[6] if row[6] is not None else counts_until(line.budget.period, window)
-    return _Balance(Amounts(*row[:3]), Amounts(*row[3:6]), until, Decimal(row[7] or 0))
+    return _Balance(Amounts(*row[:3]), Amounts(*row[3:6]), until, Decimal(row[7] or 0), bool(row[8]))
 
 
 def _freed(connection: Connection, reservation: str | None, line: Line) -> Amounts | None:
@@ -231,9 +234,9 @@ def _twice(amounts: Iterable[int]) -> list[int]:
 
 
 def _alerts(connection: Connection, line: Line) -> list[Alert]:
-    if not any(limit is not None for limit in line.limits):
-        return []
     balance = _balance(connection, line)
+    if balance.limited:
+        line = line._replace(limits=limits_now(connection, line))
     shares = crossed(line.budget, line.limits, balance.spent, balance.said)
     if not shares:
         return []
@@ -245,7 +248,8 @@ _UNITS: Final = ("nano", "tokens", "calls")
 _SAME: Final = "budget = ? AND key = ? AND window_id = ?"
 _BALANCE: Final = f"""
     SELECT {", ".join(f"CAST(coalesce(sum({kind}_{unit}), 0) AS BIGINT)" for kind in ("spent", "reserved") for unit in _UNITS)},
-           min(CASE WHEN spent_calls + reserved_calls > 0 THEN counts_until END), max(CAST(alerted AS REAL))
+           min(CASE WHEN spent_calls + reserved_calls > 0 THEN counts_until END), max(CAST(alerted AS REAL)),
+           EXISTS (SELECT 1 FROM budget_limits)
     FROM budget_windows
     WHERE budget = ? AND key = ? AND window_id >= ? AND window_id <= ?
           AND (counts_until IS NULL OR counts_until > ?)

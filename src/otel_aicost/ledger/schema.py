@@ -180,7 +180,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             reserved_calls INTEGER NOT NULL DEFAULT 0 CHECK (reserved_calls >= 0),
             alerted TEXT NOT NULL DEFAULT '0',
             PRIMARY KEY (budget, key, window_id)
-        )
+        ) WITHOUT ROWID
         """,
         """
         CREATE TABLE reservations (
@@ -193,9 +193,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             calls INTEGER NOT NULL,
             lease_until_ns INTEGER NOT NULL,
             PRIMARY KEY (id, budget, key, window_id)
-        )
+        ) WITHOUT ROWID
         """,
-        "CREATE INDEX reservations_lease ON reservations (lease_until_ns)",
         """
         CREATE TABLE budget_entries (
             call_id TEXT NOT NULL,
@@ -210,7 +209,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             reserved_calls INTEGER NOT NULL,
             at_ns INTEGER NOT NULL,
             PRIMARY KEY (call_id, budget, key, window_id)
-        )
+        ) WITHOUT ROWID
         """,
         "CREATE INDEX budget_entries_window ON budget_entries (budget, key, window_id)",
         """
