@@ -6,7 +6,7 @@ import argparse
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import durability, memory, pricing, report, rounds, startup
+from benchmarks import budgets, durability, memory, pricing, report, rounds, startup
 from benchmarks.calls import WORKLOADS
 from benchmarks.setups import SETUPS
 
@@ -80,7 +80,25 @@ def remember(options: argparse.Namespace) -> str:
     )
 
 
-PARTS = {"calls": calls, "price": price, "start": start, "ledger": durable, "memory": remember}
+def budget(options: argparse.Namespace) -> str:
+    rows = [["waits of a call, by the clock", "µs (median)", "µs (99th percentile)"]]
+    for name, (middle, worst) in budgets.measure(200 if options.quick else 2000).items():
+        rows.append([name, f"{middle:,.0f}", f"{worst:,.0f}"])
+    return (
+        "## A budget\n\nHow long a call with one blocking budget waits for its admission, with "
+        f"{budgets.PAUSE * 1000:.0f} ms between two calls of a process; beside it the bare call.\n\n"
+        f"{report.table(rows)}"
+    )
+
+
+PARTS = {
+    "calls": calls,
+    "price": price,
+    "start": start,
+    "ledger": durable,
+    "budgets": budget,
+    "memory": remember,
+}
 
 
 def main() -> None:
