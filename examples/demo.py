@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 APP = Path(__file__).with_name("demo_app.py")
+BUDGETS = Path(__file__).with_name("aicost.yaml")
 RUNS = (("pitch", "alice"), ("pitch", "bob"), ("summary", "alice"), ("search", "bob"))
 """(feature, user) of each run of the script."""
 PITCH = "Cold water at the summit, and a bottle that outlives your boots. " * 8
@@ -73,7 +74,13 @@ def demo(directory: Path) -> None:
         environ = environment(directory, openai, anthropic)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda run: run_app(environ, *run), RUNS))
-        made = len(openai.requests) + len(anthropic.requests)
+        tell_costs(environ, len(openai.requests) + len(anthropic.requests))
+        tell_budgets(environ)
+    say(f"All this took {time.monotonic() - began:.0f} seconds and no money.")
+
+
+def tell_costs(environ: dict[str, str], made: int) -> None:
+    """What the calls cost, by whom; and that all of them are there."""
     recorded = json.loads(aicost(environ, "report", "--by", "model", "--format", "json"))["total"]["calls"]
     if recorded != made:
         msg = f"the script made {made} calls and the ledger has {recorded} of them"
@@ -85,7 +92,15 @@ def demo(directory: Path) -> None:
     newest = json.loads(aicost(environ, "calls", "--model", "claude-sonnet-4-6", "--limit", "1", "--format", "json"))
     show(environ, "prices", "explain", newest["calls"][0]["id"])
     say("In your own code one line tells who pays: with otel_aicost.tags(feature='pitch', user='alice'): ...")
-    say(f"All this took {time.monotonic() - began:.0f} seconds and no money.")
+
+
+def tell_budgets(environ: dict[str, str]) -> None:
+    """A loop that nobody stops, but its budget."""
+    say(f"Now an agent that never stops. {BUDGETS.name} has a budget for each of its runs:")
+    print(*(f"    {line}" for line in BUDGETS.read_text().splitlines() if line.startswith("  - ")), sep="\n")
+    run_app(environ, "agent", "carol", "job=nightly-7")
+    show(environ, "budgets")
+    show(environ, "calls", "--status", "blocked")
 
 
 def scripted(request: Request) -> Reply:
@@ -108,17 +123,18 @@ def environment(directory: Path, openai: FakeProvider, anthropic: FakeProvider) 
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
         "OTEL_AICOST_LEDGER": str(directory / "ledger.db"),
+        "OTEL_AICOST_CONFIG": str(BUDGETS),
         "OTEL_AICOST_PROVIDER_HOSTS": f"127.0.0.1:{openai.port}=openai,127.0.0.1:{anthropic.port}=anthropic",
     }
 
 
-def run_app(environ: dict[str, str], feature: str, user: str) -> None:
+def run_app(environ: dict[str, str], feature: str, user: str, *more: str) -> None:
     """Run the script once, its calls tagged with who pays for them."""
-    tags = f"feature={feature},user={user}"
+    tags = ",".join([f"feature={feature}", f"user={user}", *more])
     command = [tool("opentelemetry-instrument"), sys.executable, str(APP), feature]
-    said = run(command, {**environ, "OTEL_AICOST_TAGS": tags})
+    said = run(command, {**environ, "OTEL_AICOST_TAGS": tags}, complaints=subprocess.STDOUT)
     shown = f"OTEL_AICOST_TAGS={tags} opentelemetry-instrument python {APP.name} {feature}"
-    print(f"  $ {shown}\n    {said.strip()}", flush=True)
+    print(f"  $ {shown}", *(f"    {line}" for line in said.splitlines()), sep="\n", flush=True)
 
 
 def show(environ: dict[str, str], *arguments: str) -> None:
@@ -132,11 +148,17 @@ def aicost(environ: dict[str, str], *arguments: str) -> str:
     return run([tool("aicost"), *arguments], environ)
 
 
-def run(command: Sequence[str], environ: dict[str, str]) -> str:
+def run(command: Sequence[str], environ: dict[str, str], complaints: int | None = None) -> str:
     """The output of a command that has to succeed. What it complains about is shown to the user."""
     try:
         done = subprocess.run(  # noqa: S603  # our own commands, no user input
-            command, env=environ, stdout=subprocess.PIPE, text=True, timeout=RUN_SECONDS, check=True
+            command,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            timeout=RUN_SECONDS,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise DemoError(str(error)) from error

@@ -1,4 +1,4 @@
-"""A small pitch writer on OpenAI and Anthropic: `python demo_app.py pitch|summary|search`."""
+"""A small pitch writer on OpenAI and Anthropic: `python demo_app.py pitch|summary|search|agent`."""
 
 import sys
 
@@ -55,5 +55,16 @@ def search() -> None:
     print(f"search: {len(vectors.data)} vectors, {len(answer.content[0].text)} + {len(related)} characters")
 
 
+def agent() -> None:
+    """Look for the perfect claim, and never be content with one: a loop that somebody has to stop."""
+    claims = 0
+    try:
+        while True:
+            gpt.chat.completions.create(model="gpt-4o", max_tokens=2000, messages=ask("A better claim, please."))
+            claims += 1
+    except Exception as error:  # noqa: BLE001
+        print(f"agent: stopped after {claims} claims: {error}")
+
+
 if __name__ == "__main__":
-    {"pitch": pitch, "summary": summary, "search": search}[sys.argv[1]]()
+    {"pitch": pitch, "summary": summary, "search": search, "agent": agent}[sys.argv[1]]()

@@ -47,6 +47,9 @@ EXPECTED = {
     },
 }
 TOTAL = sum(EXPECTED["model"].values(), Decimal(0))
+AGENT = 8 * GPT_4O / 2
+"""Eight calls of the agent: a ninth would not fit into its 20 cents."""
+LATER = {"model": {"gpt-4o": GPT_4O + AGENT}, "feature": {"agent": AGENT}, "user": {"carol": AGENT}}
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +74,9 @@ def test_the_ledger_holds_exactly_what_the_calls_cost(ran: tuple[Path, str], dim
     told = subprocess.run([*aicost, "--by", dimension, "--format", "json"], capture_output=True, text=True, check=True)
     document = json.loads(told.stdout)
     found = {group[dimension]: Decimal(group["cost_usd"]) for group in document["groups"]}
-    assert found == EXPECTED[dimension]
-    assert Decimal(document["total"]["cost_usd"]) == TOTAL
-    assert (document["total"]["calls"], document["trust"]["estimated"]) == (12, 1)
+    assert found == {**EXPECTED[dimension], **LATER[dimension]}
+    assert Decimal(document["total"]["cost_usd"]) == TOTAL + AGENT
+    assert (document["total"]["calls"], document["trust"]["estimated"]) == (21, 1)
 
 
 @pytest.mark.parametrize("dimension", EXPECTED)
@@ -94,6 +97,16 @@ def test_one_price_is_explained(ran: tuple[Path, str]) -> None:
     words = explained.replace("$", "").split()
     assert {"10000", "2000", "800", "0.003", "0.006", "0.012", "0.021"} <= set(words)
     assert "claude-sonnet-4-6" in explained
+
+
+def test_a_budget_is_warned_about_and_a_call_is_blocked(ran: tuple[Path, str]) -> None:
+    """The agent's ninth call is not sent, half of the day's budget is told of once, and nothing else is said."""
+    costs, _, budgets = ran[1].partition("Now an agent that never stops.")
+    assert "    otel-aicost" not in costs
+    (warning,) = re.findall(r"otel-aicost: (.*)", budgets)
+    assert "budget everything has reached 50% of its limit" in warning
+    assert "stopped after 8 claims: budget agent-run of nightly-7: 0.19 USD spent" in budgets
+    assert len(re.findall(r"^.*BudgetExceeded.*job=nightly-7.*$", budgets, re.MULTILINE)) == 1
 
 
 def test_the_readme_shows_what_the_demo_prints(ran: tuple[Path, str]) -> None:
