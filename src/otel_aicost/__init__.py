@@ -14,6 +14,7 @@ from otel_aicost.tags import tags
 from otel_aicost.track import track
 
 if TYPE_CHECKING:
+    from otel_aicost.budgeting import Admission, BudgetStatus, budget_status, can_call
     from otel_aicost.manual import estimate, flush, instrument, record, uninstrument
     from otel_aicost.model import Cost, CostPart, Record, Unpriced
 
@@ -21,8 +22,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AICostError",
+    "Admission",
     "BudgetExceeded",
     "BudgetFileError",
+    "BudgetStatus",
     "ConfigError",
     "Cost",
     "CostPart",
@@ -31,6 +34,8 @@ __all__ = [
     "Record",
     "Unpriced",
     "__version__",
+    "budget_status",
+    "can_call",
     "estimate",
     "flush",
     "instrument",
@@ -41,6 +46,7 @@ __all__ = [
 ]
 
 _LATER = {
+    **dict.fromkeys(("Admission", "BudgetStatus", "budget_status", "can_call"), "otel_aicost.budgeting"),
     **dict.fromkeys(("estimate", "flush", "instrument", "record", "uninstrument"), "otel_aicost.manual"),
     **dict.fromkeys(("Cost", "CostPart", "Record", "Unpriced"), "otel_aicost.model"),
 }

@@ -43,8 +43,8 @@ def flush(timeout: float = 5.0) -> bool:
 
     Returns whether all of it is. For the end of a serverless handler, and for tests.
     """
-    pipeline = instrumentor.running()
-    return True if pipeline is None else pipeline.flush(timeout)
+    running = instrumentor.running()
+    return True if running is None else running.flush(timeout)
 
 
 def record(  # noqa: PLR0913 - keyword arguments, each a fact of the call
@@ -69,7 +69,7 @@ def record(  # noqa: PLR0913 - keyword arguments, each a fact of the call
     why if there is no price. A quantity that cannot be (negative, not a number) is recorded as `invalid`; nothing is
     raised.
     """
-    pipeline = _pipeline()
+    here = pipeline()
     now = time.time_ns()
     began = now - int(duration * 1e9) if started is None else _nanoseconds(started)
     ticks = time.perf_counter_ns()
@@ -84,7 +84,7 @@ def record(  # noqa: PLR0913 - keyword arguments, each a fact of the call
     )
     reading = Reading(model=model, response_id=response_id, cost=None if cost is None else dollars(cost))
     outcome = _outcome(usage, reading, error_type, ticks)
-    return pipeline.conclude(call, outcome)
+    return here.conclude(call, outcome)
 
 
 def _outcome(usage: Mapping[str, Number], reading: Reading, error_type: str | None, ticks: int) -> Outcome:
@@ -117,10 +117,11 @@ def estimate(
     except AbsurdUsageError as error:
         return Unpriced("invalid_usage", str(error))
     moment = time.time_ns() if at is None else _nanoseconds(at)
-    return _pipeline().warm().price(provider, (model,), counted, conditions, moment)
+    return pipeline().warm().price(provider, (model,), counted, conditions, moment)
 
 
-def _pipeline() -> Pipeline:
+def pipeline() -> Pipeline:
+    """The pipeline of this process; made, if there is none."""
     running = instrumentor.running()
     if running is None:
         settings, mistakes = config.load()

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
+    from otel_aicost.budgets.budget import Amounts, Budget
     from otel_aicost.config import Settings
     from otel_aicost.errors import BudgetExceeded
     from otel_aicost.ledger.balances import Settlement
@@ -171,6 +172,18 @@ class Pipeline:
             faults.report("budgets.admit", error)
             return None
         return self._refuse(opened, refused)
+
+    def look(self, call: Call, prompt_tokens: int) -> tuple[BudgetExceeded | None, Amounts | None]:
+        """Why such a call would not be sent now, and what it may take; nothing is reserved or recorded."""
+        if self._budgets is None:
+            return None, None
+        subject = self._subject(call, self.tags_of(call.tags), _trace_id())
+        return self._budgets.look(call, subject, prompt_tokens, self._foresee)
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """Those that hold now."""
+        return () if self._budgets is None else self._budgets.now()
 
     def _refuse(self, opened: OpenCall, refused: BudgetExceeded | None) -> BudgetExceeded | None:
         if refused is not None:

@@ -17,6 +17,7 @@ from otel_aicost.tags import KEY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from otel_aicost.budgets.budget import Budget
     from otel_aicost.ledger.queries import Query
     from otel_aicost.ledger.reader import Ledger
 
@@ -36,6 +37,15 @@ def _day(_context: click.Context, _parameter: click.Parameter, text: str | None)
         raise click.BadParameter(msg) from None
     if day.year not in YEARS:
         msg = f"{text!r} is out of range: years {YEARS[0]} to {YEARS[-1]}"
+        raise click.BadParameter(msg)
+    return day
+
+
+def past_day(context: click.Context, parameter: click.Parameter, text: str | None) -> date | None:
+    """A day that is over or goes on, for an option."""
+    day = _day(context, parameter, text)
+    if day is not None and day > today():
+        msg = f"{text!r} is in the future"
         raise click.BadParameter(msg)
     return day
 
@@ -132,6 +142,11 @@ def opened(path: Path | None) -> Ledger:
     """
     from otel_aicost.ledger.reader import open_ledger  # noqa: PLC0415
 
+    return open_ledger(ledger_path(path))
+
+
+def ledger_path(path: Path | None) -> Path:
+    """Where the ledger is: the option, the environment or the default place. A `LedgerError` if it is switched off."""
     if path is None:
         settings, mistakes = config.load()
         for mistake in mistakes:
@@ -141,7 +156,34 @@ def opened(path: Path | None) -> Ledger:
     if path is None:
         msg = f"the ledger is switched off by {names.ENV_LEDGER}; name the file to read with --ledger FILE"
         raise LedgerError(msg)
-    return open_ledger(path.expanduser())
+    return path.expanduser()
+
+
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The file of budgets, instead of the one in OTEL_AICOST_CONFIG or ./aicost.yaml.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
+
+
+def planned(config_file: Path | None) -> tuple[Budget, ...]:
+    """The budgets of the file and of the variables, as far as they are at hand; mistakes are said on stderr.
+
+    Raises `BudgetFileError` when the file that the option names has a mistake.
+    """
+    settings, _ = config.load()
+    if config_file is not None:
+        from otel_aicost.budgets.reading import read_budgets  # noqa: PLC0415 - YAML takes 0.05 s
+
+        return read_budgets(config_file.expanduser()).budgets
+    plan, mistakes = config.load_budgets(settings)
+    for mistake in mistakes:
+        click.echo(f"aicost: {mistake}", err=True)
+    return plan.budgets
 
 
 def known_tags(query: Query, keys: Iterable[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,16 +11,14 @@ from sqlalchemy.exc import DatabaseError, NoSuchTableError
 
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import schema
+from otel_aicost.ledger.opening import check_readable, connector, errors_named, existing
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sqlalchemy import Connection, Engine
-
-BUSY_SECONDS = 5.0
-INSTRUCTIONS_BETWEEN_SIGNALS = 1_000_000
-"""Steps of SQLite's machine after which Python gets a look at Ctrl-C: about ten milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +46,12 @@ def open_ledger(path: Path) -> Ledger:
 
     Raises `LedgerError` when there is no such file, it cannot be read, is no ledger, or has not our schema.
     """
-    try:
-        exists = path.is_file()
-    except OSError as error:
-        msg = f"the ledger {path} cannot be read: {error.strerror}"
-        raise LedgerError(msg) from error
-    if not exists:
-        msg = (
-            f"there is no ledger at {path}. The first call of an instrumented program makes it: "
-            "opentelemetry-instrument python app.py. Another place: --ledger FILE or OTEL_AICOST_LEDGER."
-        )
-        raise LedgerError(msg)
+    existing(path)
     with _errors_named(path):
-        connect = _connector(path)
+        connect = connector(path)
         with closing(connect()) as raw:
             version = schema.check(raw, path)
-        _check_readable(path, version)
+        check_readable(path, version)
         engine = _engine(connect)
         try:
             calls, rollups = _reflected(engine, "calls"), _reflected(engine, "rollups")
@@ -80,49 +67,6 @@ def _reflected(engine: Engine, name: str) -> Table:
     return Table(name, MetaData(), *(Column(column["name"], column["type"]) for column in columns))
 
 
-def _check_readable(path: Path, version: int) -> None:
-    if version == 0:
-        msg = f"{path} is an empty database; the first call of an instrumented program makes it a ledger"
-        raise LedgerError(msg)
-    if version < schema.VERSION:
-        msg = (
-            f"{path} is of an older otel-aicost (schema {version}, this one reads {schema.VERSION}); "
-            "the next call of a program instrumented with this version brings it up to date"
-        )
-        raise LedgerError(msg)
-
-
-def _connector(path: Path) -> Callable[[], sqlite3.Connection]:
-    """How to connect to the file; found by trying.
-
-    A WAL database needs its `-shm` file. SQLite makes it where it is missing, which it cannot in a directory
-    that is not ours to write. If nothing waits in the `-wal` file either, no process has the ledger open and
-    the main file is complete: it can be read as one that does not change.
-    """
-    path = path.resolve()  # SQLite names the files beside it after the target of a link
-    address = f"{path.as_uri()}?mode=ro"
-    try:
-        _connect(address).close()
-    except sqlite3.OperationalError:
-        wal = path.with_name(path.name + "-wal")
-        if wal.exists() and wal.stat().st_size > 0:
-            raise
-        address += "&immutable=1"
-        _connect(address).close()
-    return lambda: _connect(address)
-
-
-def _connect(address: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    connection.set_progress_handler(lambda: 0, INSTRUCTIONS_BETWEEN_SIGNALS)
-    return connection
-
-
 def _engine(connect: Callable[[], sqlite3.Connection]) -> Engine:
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
     # The driver begins no transaction before a SELECT; without one, two queries see two states of the ledger.
@@ -133,10 +77,8 @@ def _engine(connect: Callable[[], sqlite3.Connection]) -> Engine:
 @contextmanager
 def _errors_named(path: Path) -> Iterator[None]:
     try:
-        yield
-    except (sqlite3.DatabaseError, DatabaseError) as error:
-        reason = getattr(error, "orig", None) or error
-        if str(reason) == "interrupted":  # Ctrl-C arrived in the progress handler
-            raise KeyboardInterrupt from None
-        msg = f"the ledger {path} cannot be read: {reason}"
-        raise LedgerError(msg) from error
+        with errors_named(path):
+            yield
+    except DatabaseError as error:
+        with errors_named(path):
+            raise getattr(error, "orig", None) or error from error

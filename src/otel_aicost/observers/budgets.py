@@ -14,11 +14,11 @@ from otel_aicost.budgets.window import FOREVER, window_at
 from otel_aicost.ledger.balances import Refusal, Settlement
 from otel_aicost.ledger.writer import StoreDownError
 from otel_aicost.model import UNPRICED_USAGE
-from otel_aicost.observers.estimates import Lately, estimate
+from otel_aicost.observers.estimates import Lately, estimate, foresee
 from otel_aicost.observers.refusals import because_down, because_over, because_unpriced, say_unpriced
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
     from zoneinfo import ZoneInfo
 
@@ -81,17 +81,42 @@ class BudgetObserver:
         hold.body = {}
         if foreseen.free:
             return None
+        refused = self._decide(hold, foreseen, lambda lines: self._reserve(hold, lines))
+        if refused is None and foreseen.unpriced is not None:
+            for line in hold.lines:
+                if line.budget.blocks:
+                    say_unpriced(line, foreseen.unpriced)
+        return refused
+
+    def look(
+        self, call: Call, subject: Subject, prompt_tokens: int, price: Pricing
+    ) -> tuple[BudgetExceeded | None, Amounts | None]:
+        """Why a call would be refused now, and what it may take of the budgets that may stop it; as `admit`."""
+        hold = self.hold("", call, subject, {})
+        if hold is None or not hold.blocking:
+            return None, None
+        foreseen = foresee(call, prompt_tokens, price)
+        if foreseen.free:
+            return None, foreseen.most
+        refused = self._decide(hold, foreseen, self._look)
+        return refused, Amounts(*map(max, *(line.amounts for line in hold.lines), Amounts()))
+
+    def now(self) -> tuple[Budget, ...]:
+        """The budgets that hold for a call that begins now."""
+        return self._plans.now().budgets
+
+    def _decide(
+        self, hold: Hold, foreseen: Estimate, ask: Callable[[list[Line]], BudgetExceeded | None]
+    ) -> BudgetExceeded | None:
+        """Why the call is not to be sent; `ask` tells it of the budgets that keep a balance."""
         hold.lines = tuple(
             self._foreseen(line, foreseen, hold.call) if line.budget.blocks else line for line in hold.lines
         )
         blocking = [line for line in hold.lines if line.budget.blocks]
         refused = next(filter(None, (_alone(line, foreseen.unpriced) for line in blocking)), None)
-        if refused is None:
-            refused = self._reserve(hold, [line for line in blocking if line.budget.period.kind != "call"])
-        if refused is None and foreseen.unpriced is not None:
-            for line in blocking:
-                say_unpriced(line, foreseen.unpriced)
-        return refused
+        if refused is not None:
+            return refused
+        return ask([line for line in blocking if line.budget.period.kind != "call"])
 
     async def admit_async(self, hold: Hold, price: Pricing) -> BudgetExceeded | None:
         """As `admit`, in a thread: the event loop goes on. A task that is cancelled meanwhile reserves nothing."""
@@ -160,6 +185,17 @@ class BudgetObserver:
             hold.reserved = False
             return _unasked(lines, error)
         hold.reserved = refusal is None
+        return None if refusal is None else because_over(refusal)
+
+    def _look(self, lines: list[Line]) -> BudgetExceeded | None:
+        if not lines:
+            return None
+        if self.writer is None:
+            return _unasked(lines, StoreDownError("there is no ledger"))
+        try:
+            refusal = self.writer.look(lines)
+        except StoreDownError as error:
+            return _unasked(lines, error)
         return None if refusal is None else because_over(refusal)
 
     def _spent(self, line: Line, record: Record) -> Amounts:

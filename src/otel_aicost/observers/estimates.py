@@ -48,9 +48,13 @@ class Estimate(NamedTuple):
 
 def estimate(call: Call, body: Mapping[str, Any], price: Pricing) -> Estimate:
     """Foresee a call from its request; `price` is the catalogue's."""
+    return foresee(call, tokens_of_request(body), price)
+
+
+def foresee(call: Call, prompt: int, price: Pricing) -> Estimate:
+    """Foresee a call whose prompt has about so many tokens."""
     count = _asked(call.parameters.get("gen_ai.request.choice.count"), 1)
     limit = call.parameters.get(_MAX_TOKENS)
-    prompt = tokens_of_request(body)
     # A token is a byte at the least: so many tokens as bytes is more than any tokeniser makes of a text.
     most = _usage(call, count, prompt * BYTES_PER_TOKEN, _asked(limit, MOST_OUTPUT_TOKENS) * count)
     usual = _usage(call, count, prompt, _asked(limit, USUAL_OUTPUT_TOKENS) * count)

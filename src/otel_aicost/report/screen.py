@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from rich import box
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.console import ConsoleOptions, RenderableType, RenderResult
 
@@ -27,7 +27,7 @@ GAP = 3
 """Characters between two columns."""
 EDGES = 2
 """Characters that rich sets aside for the edges of a table, also where it has none."""
-PLAIN = str.maketrans({"█": "#", "─": "-", "≈": "~", "…": "."})
+PLAIN = str.maketrans({"█": "#", "─": "-", "≈": "~", "…": ".", "▒": "~", "░": "."})
 """What stands in for drawing characters where the encoding has none."""
 
 
@@ -43,6 +43,8 @@ class Column:
     """May go on in the next line on a narrow terminal."""
     spare: int = 0
     """On a terminal too narrow for all, columns with the highest number are left out first; 0 is never left out."""
+    styles: Mapping[str, str] = field(default_factory=dict)
+    """How to colour some words."""
 
     @property
     def least(self) -> int:
@@ -85,7 +87,8 @@ class Grid:
                 min_width=column.least if fits else None,
             )
         for cells in zip(*(column.cells for column in columns), strict=True):
-            made.add_row(*(Text(harmless(cell)) for cell in cells))
+            styled = zip(columns, cells, strict=True)
+            made.add_row(*(Text(harmless(cell), column.styles.get(cell, "")) for column, cell in styled))
         return made
 
 

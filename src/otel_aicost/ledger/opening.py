@@ -1,0 +1,137 @@
+"""Opening a ledger that is there already: to look at it with the plain driver, or to change something in it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from otel_aicost.errors import LedgerError
+from otel_aicost.ledger import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from otel_aicost.ledger.store import FileStore
+
+BUSY_SECONDS: Final = 5.0
+INSTRUCTIONS_BETWEEN_SIGNALS: Final = 1_000_000
+"""Steps of SQLite's machine after which Python gets a look at Ctrl-C: about ten milliseconds."""
+
+# A child forked while a file is open here would inherit SQLite's memory of locks that it has not; see `forks`.
+_looking = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_looking.acquire, after_in_parent=_looking.release, after_in_child=_looking.release)
+
+
+@contextmanager
+def looking(path: Path, wait_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
+    """The SQLite ledger at `path`, read-only, at one moment; waits `wait_seconds` at most for whoever holds it.
+
+    Raises `LedgerError` when there is none, it cannot be read, is no ledger, or has not our schema.
+    """
+    existing(path)
+    if not _looking.acquire(timeout=wait_seconds):
+        msg = f"the ledger {path} is being looked at by another thread of this process for too long"
+        raise LedgerError(msg)
+    try:
+        with errors_named(path), closing(connector(path, wait_seconds)()) as connection:
+            check_readable(path, schema.check(connection, path))
+            connection.execute("BEGIN")
+            yield connection
+    finally:
+        _looking.release()
+
+
+def changing(path: Path, *, migrate: bool = False) -> FileStore:
+    """The store at `path`, to be closed by the caller. One of an older schema only to `migrate` it.
+
+    Raises `LedgerError` as `looking` does, and when it cannot be written.
+    """
+    from otel_aicost.ledger.store import FileStore  # noqa: PLC0415 - not needed to look
+
+    version = version_of(path)
+    if not migrate:
+        check_readable(path, version)
+    return FileStore(path, BUSY_SECONDS)
+
+
+def version_of(path: Path) -> int:
+    """The version of the schema of the file, 0 for an empty one. Raises `LedgerError` as `looking` does."""
+    existing(path)
+    with errors_named(path), closing(connector(path)()) as connection:
+        return schema.check(connection, path)
+
+
+def existing(path: Path) -> None:
+    """Raise a `LedgerError` that says what to do unless there is a file at `path`."""
+    try:
+        exists = path.is_file()
+    except OSError as error:
+        msg = f"the ledger {path} cannot be read: {error.strerror}"
+        raise LedgerError(msg) from error
+    if not exists:
+        msg = (
+            f"there is no ledger at {path}. The first call of an instrumented program makes it: "
+            "opentelemetry-instrument python app.py. Another place: --ledger FILE or OTEL_AICOST_LEDGER."
+        )
+        raise LedgerError(msg)
+
+
+def check_readable(path: Path, version: int) -> None:
+    """Raise a `LedgerError` that says what to do unless `version` is ours."""
+    if version == 0:
+        msg = f"{path} is an empty database; the first call of an instrumented program makes it a ledger"
+        raise LedgerError(msg)
+    if version < schema.VERSION:
+        msg = (
+            f"{path} is of an older otel-aicost (schema {version}, this one reads {schema.VERSION}); `aicost ledger "
+            "migrate`, or the next call of a program instrumented with this version, brings it up to date"
+        )
+        raise LedgerError(msg)
+
+
+def connector(path: Path, wait_seconds: float = BUSY_SECONDS) -> Callable[[], sqlite3.Connection]:
+    """How to connect to the file; found by trying.
+
+    A WAL database needs its `-shm` file. SQLite makes it where it is missing, which it cannot in a directory
+    that is not ours to write. If nothing waits in the `-wal` file either, no process has the ledger open and
+    the main file is complete: it can be read as one that does not change.
+    """
+    path = path.resolve()  # SQLite names the files beside it after the target of a link
+    address = f"{path.as_uri()}?mode=ro"
+    try:
+        _connect(address, wait_seconds).close()
+    except sqlite3.OperationalError:
+        wal = path.with_name(path.name + "-wal")
+        if wal.exists() and wal.stat().st_size > 0:
+            raise
+        address += "&immutable=1"
+        _connect(address, wait_seconds).close()
+    return lambda: _connect(address, wait_seconds)
+
+
+@contextmanager
+def errors_named(path: Path) -> Iterator[None]:
+    """Raise SQLite's errors as a `LedgerError` that names the file."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if str(error) == "interrupted":  # Ctrl-C arrived in the progress handler
+            raise KeyboardInterrupt from None
+        msg = f"the ledger {path} cannot be read: {error}"
+        raise LedgerError(msg) from error
+
+
+def _connect(address: str, wait_seconds: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(address, uri=True, timeout=wait_seconds, isolation_level=None)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    connection.set_progress_handler(lambda: 0, INSTRUCTIONS_BETWEEN_SIGNALS)
+    return connection
