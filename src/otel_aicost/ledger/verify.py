@@ -179,7 +179,7 @@ def _named(window: _Window) -> str:
 
 
 def _told(amounts: Amounts) -> str:
-    return limits_text(Limits(*amounts)) or "nothing"
+    return str(limits_text(Limits(*amounts)))
 
 
 _UNITS: Final = ("nano", "tokens", "calls")
