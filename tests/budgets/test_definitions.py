@@ -69,7 +69,10 @@ def test_only_what_changed_is_told():
     """A change tells the keys that differ, before and after; one that is gone, or new, as a dash."""
     before = canonical(parse(b"budgets: [{name: a, limit: 5 USD, tokens: 9, period: day}]", "x").budgets[0])
     after = canonical(parse(b"budgets: [{name: a, limit: 7.5, period: day, mode: strict}]", "x").budgets[0])
-    assert differences(before, after) == ("limit: 5.00 USD, mode: -, tokens: 9", "limit: 7.50 USD, mode: strict, tokens: -")
+    assert differences(before, after) == (
+        "limit: 5.00 USD, mode: -, tokens: 9",
+        "limit: 7.50 USD, mode: strict, tokens: -",
+    )
     assert differences(None, before) == (None, "limit: 5.00 USD, period: day, tokens: 9")
     assert differences("nonsense", before)[0] == "definition: nonsense, limit: -, period: -, tokens: -"
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -51,22 +54,35 @@ def test_every_window_is_listed(aicost, standing):
     for arguments in (["budgets"], ["budgets", "list"]):
         result = aicost(*arguments)
         assert result.exit_code == 0, result.output
-        lines = [row.split() for row in result.stdout.splitlines()]
-        assert ["user-day", "alice", "today", "$1.50", "$1.00", "$5.00", "$2.50"] in [row[:7] for row in lines]
-        assert ["1", "calls", "1", "calls", "7", "calls", "5", "calls"] in [row[3:11] for row in lines]
+        rows = {tuple(row.split()[:2]) + (("calls" in row),): row for row in result.stdout.splitlines()}
+        day = rows["user-day", "alice", False]
+        assert day.split()[2:9] == ["today", "████▒▒▒░░░░░", "30.0%", "ok", "$1.50", "$1.00", "$5.00"]
+        assert day.split()[9:11] == ["$2.50", "50.0%"]
+        assert rows["user-day", "alice", True].split()[6:14] == ["1", "calls", "1", "calls", "7", "calls", "5", "calls"]
         assert "yesterday" not in result.stdout
-        assert any(row[0] == "work" and row[-1] == "never" for row in lines if row)
+        work = rows["work", "forever", False]
+        assert "████████████" in work
+        assert "exceeded" in work
+        assert work.endswith("never")
 
 
 def test_json_is_exact(aicost, standing):
     """Dollars are decimal text; a rolling window is one; what is passed has nothing left."""
     told = json.loads(aicost("budgets", "--json").stdout)["budgets"]
-    assert told == json.loads(aicost("budgets", "list", "--json").stdout)["budgets"]
+    assert [each["spent"] for each in json.loads(aicost("budgets", "list", "--json").stdout)["budgets"]] == [
+        each["spent"] for each in told
+    ]
     by_name = {(each["budget"], each["unit"]): each for each in told}
     assert len(by_name) == len(told) == 4
     rolling, work = by_name["roll", "USD"], by_name["work", "USD"]
     assert (rolling["window"], rolling["spent"], rolling["remaining"]) == ("rolling 6000s", "0.30", "0.70")
+    assert (rolling["window_gone"], rolling["projected"], rolling["starts_at"]) == (None, None, None)
     assert (work["spent"], work["remaining"], work["resets_at"], work["key"]) == ("0.00000003", "0.00", None, None)
+    assert (work["share"], work["state"], work["limit_from"]) == ("3", "exceeded", "last call")
+    day = by_name["user-day", "USD"]
+    assert (day["share"], day["reserved"], day["state"]) == ("0.3", "1.00", "ok")
+    assert 0.5 <= float(day["window_gone"]) < 0.6
+    assert 2.5 < float(day["projected"]) <= 3
     assert by_name["user-day", "calls"]["remaining"] == 5
 
 
@@ -76,16 +92,149 @@ def test_a_ledger_without_budgets_says_so(aicost, ledger):
     assert (result.exit_code, result.stdout.split(":")[0]) == (0, "No budget has a window yet")
 
 
-def test_a_file_is_checked(aicost, tmp_path):
+FILE = """
+timezone: Asia/Tokyo
+budgets:
+  - {name: user-day, per: [user], limit: 4 USD, calls: 7, period: day, alert_at: [0.2]}
+  - {name: quiet, limit: 9 USD, period: month}
+"""
+
+
+@pytest.mark.parametrize("way", ["option", "variable", "directory"])
+def test_the_file_is_found(aicost, standing, tmp_path, monkeypatch, way):
+    """The file of budgets is that of the option, the variable, or the directory: its limits, zone and quiet budgets show."""
+    file = tmp_path / ("aicost.yaml" if way == "directory" else "other.yaml")
+    file.write_text(FILE)
+    monkeypatch.chdir(tmp_path)
+    if way == "variable":
+        monkeypatch.setenv("OTEL_AICOST_CONFIG", str(file))
+    result = aicost("budgets", "list", *(["--config", file] if way == "option" else []))
+    assert result.exit_code == 0, result.output
+    day, quiet = (
+        next(row for row in result.stdout.splitlines() if row.startswith(name)) for name in ("user-day", "quiet")
+    )
+    assert "warned" in day
+    assert "$4.00" in day
+    assert day.endswith("JST")
+    assert "$9.00" in quiet
+    assert quiet.split()[2:5] == ["░░░░░░░░░░░░", "0.0%", "ok"]
+
+
+def test_mistakes_of_the_file(aicost, standing, tmp_path, monkeypatch):
+    """A file that is asked for has to be right; one that merely lies there is complained about and left out."""
+    file = tmp_path / "aicost.yaml"
+    file.write_text("budgets: [{name: a}]")
+    result = aicost("budgets", "list", "--config", file)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{file}:1: budgets[0].period: is missing" in result.stderr
+    monkeypatch.chdir(tmp_path)
+    result = aicost("budgets")
+    assert result.exit_code == 0
+    assert "period: is missing" in result.stderr
+
+
+def test_one_budget_and_key(aicost, standing):
+    """A name and a key choose; a name that nobody knows is a misspelt one."""
+    told = json.loads(aicost("budgets", "list", "user-day", "--key", "alice", "--json").stdout)["budgets"]
+    assert {(each["budget"], each["key"]) for each in told} == {("user-day", "alice")}
+    assert json.loads(aicost("budgets", "list", "user-day", "--key", "bob", "--json").stdout)["budgets"] == []
+    result = aicost("budgets", "list", "user-dya")
+    assert result.exit_code == 2
+    assert "there are roll, user-day, work" in result.stderr
+
+
+def test_the_worst_of_many(aicost, tmp_path):
+    """Of 60 users the 50 that have spent most of their limit are shown, in order, and how many more there are."""
+    path = tmp_path / "many.db"
+    writer = Writer.of_file(path)
+    for number in range(60):
+        settle(writer, f"c{number}", taking(line(limit=100, name="u", key=f"u{number:02}", window=TODAY), 100 - number))
+    writer.close(10)
+    result = aicost("budgets", "--ledger", path)
+    shown = [row.split()[1] for row in result.stdout.splitlines() if row.startswith("u ")]
+    assert shown == [f"u{number:02}" for number in range(50)]
+    assert "10 more: --all" in result.stdout
+    assert json.loads(aicost("budgets", "--ledger", path, "--json").stdout)["more"] == 10
+    assert len(json.loads(aicost("budgets", "list", "--all", "--ledger", path, "--json").stdout)["budgets"]) == 60
+
+
+def test_colour_is_not_the_only_sign(aicost, standing, process):
+    """On a terminal states have a colour and stay words; with NO_COLOR they are words."""
+    for environment, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        shell = ["script", "-qec", f"{sys.executable} -m otel_aicost.cli budgets --ledger {standing}", "/dev/null"]
+        said = subprocess.run(
+            shell,
+            env={**os.environ, "TERM": "xterm-256color", **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert "exceeded" in said
+        assert ("\x1b[1;31mexceeded" in said) is coloured
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "lines"),
+    [
+        ([], 1, ["work (forever): $0.00000003 of $0.00000001 (300.0%), never resets"]),
+        (["--fail-at", "0.301", "--budget", "user-day"], 0, ["none of 2 limits has reached 30.1%"]),
+        (["--budget", "roll"], 0, ["none of 1 limits has reached 100.0%"]),
+        (["--budget", "user-day", "--key", "nobody"], 0, ["none of 0 limits has reached 100.0%"]),
+        (["--fail-at", "4", "--budget", "work"], 0, ["none of 1 limits has reached 400.0%"]),
+        (
+            ["--fail-at", "3", "--budget", "work"],
+            1,
+            ["work (forever): $0.00000003 of $0.00000001 (300.0%), never resets"],
+        ),
+    ],
+)
+def test_checks(aicost, standing, arguments, code, lines):
+    """The exit code tells whether a share is reached, and a line each what has reached it."""
+    result = aicost("budgets", "check", *arguments)
+    assert (result.exit_code, result.stdout.splitlines(), result.stderr) == (code, lines, "")
+
+
+def test_a_check_of_just_the_share(aicost, standing):
+    """A window that has reached exactly the share is told."""
+    result = aicost("budgets", "check", "--fail-at", "0.3", "--budget", "user-day", "--key", "alice")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("user-day of alice (today): $1.50 of $5.00 (30.0%), resets 20")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--budget", "nobody"], 2, "neither the ledger nor the file knows a budget 'nobody'"),
+        (["--fail-at", "0"], 2, "--fail-at"),
+        (["--fail-at", "much"], 2, "--fail-at"),
+        (["aicost.yaml"], 2, "unexpected extra argument"),
+        (["--ledger", "nowhere.db"], 3, "there is no ledger at nowhere.db"),
+    ],
+)
+def test_checks_that_cannot_be(aicost, standing, arguments, code, said):
+    """A check that would never fail is refused: a wrong name, share or ledger."""
+    result = aicost("budgets", "check", *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+
+
+def test_options_before_the_command_are_not_passed_over(aicost, standing, tmp_path):
+    """An option of the list is not silently ignored where a command follows it."""
+    result = aicost("budgets", "--ledger", tmp_path / "other.db", "check")
+    assert result.exit_code == 2
+    assert "options go after the command" in result.stderr
+
+
+def test_a_file_is_validated(aicost, tmp_path):
     """A right file is counted; a wrong one ends with 1 and every mistake."""
     file = tmp_path / "aicost.yaml"
     file.write_text(
         "budgets: [{name: a, limit: 1 USD, period: day, on_exceed: block}, {name: b, calls: 2, period: hour}]"
     )
-    good = aicost("budgets", "check", file)
+    good = aicost("budgets", "validate", file)
     assert (good.exit_code, good.stdout) == (0, f"{file}: 2 budgets, 1 of them may block a call\n")
     file.write_text("budgets:\n  - {name: a, limit: x, period: day}\n  - {name: b, calls: 2}\n")
-    bad = aicost("budgets", "check", file)
+    bad = aicost("budgets", "validate", file)
     assert bad.exit_code == 1
     assert f"{file}:2: budgets[0].limit: " in bad.stderr
     assert f"{file}:3: budgets[1].period: is missing" in bad.stderr

@@ -83,7 +83,9 @@ def test_alerts_that_were_seen(ledger):
                 "VALUES (?, ?, ?, 'k', 'info', 't', '{}', ?)",
                 (f"a{number}", f"f{number}", at_ns, state),
             )
-            connection.execute("INSERT INTO deliveries (alert_id, channel, next_ns) VALUES (?, 'mail', 1)", (f"a{number}",))
+            connection.execute(
+                "INSERT INTO deliveries (alert_id, channel, next_ns) VALUES (?, 'mail', 1)", (f"a{number}",)
+            )
         assert old(connection, 9).alerts == 2
         assert prune_alerts(connection, 9) == 2
         for column, table in (("id", "alerts"), ("alert_id", "deliveries")):

@@ -54,7 +54,14 @@ def _spend(writer, number, one, nano, tokens=0):
 
 @pytest.mark.parametrize(
     ("spent", "alert_at", "state"),
-    [(0, "0.5", "ok"), (4, "0.5", "ok"), (5, "0.5", "warned"), (9, "0.5", "warned"), (10, "0.5", "exceeded"), (9, "1", "ok")],
+    [
+        (0, "0.5", "ok"),
+        (4, "0.5", "ok"),
+        (5, "0.5", "warned"),
+        (9, "0.5", "warned"),
+        (10, "0.5", "exceeded"),
+        (9, "1", "ok"),
+    ],
 )
 def test_states(writer, stand, spent, alert_at, state):
     """Warned from the least share of alert_at on, exceeded when all is spent; what is reserved does not count."""
@@ -78,7 +85,10 @@ def test_the_last_call_or_the_definition_or_the_hand(ledger, writer, stand):
         ("USD", 8, "definition", "warned"),
         ("tokens", 100, "set", "ok"),
     ]
-    assert [one.limit for one in stand(BUDGETS[0], name="b")] == [8, 100]  # the file has changed, no program has read it
+    assert [one.limit for one in stand(BUDGETS[0], name="b")] == [
+        8,
+        100,
+    ]  # the file has changed, no program has read it
 
 
 def test_a_budget_without_a_window_stands_at_nothing(writer, stand):
@@ -132,7 +142,8 @@ def test_projections(gone, projected):
 
 
 @pytest.mark.parametrize(
-    ("spent", "limit", "share", "reached"), [(0, 0, Decimal(0), False), (1, 0, None, True), (5, 10, Decimal("0.5"), True), (4, 10, Decimal("0.4"), False)]
+    ("spent", "limit", "share", "reached"),
+    [(0, 0, Decimal(0), False), (1, 0, None, True), (5, 10, Decimal("0.5"), True), (4, 10, Decimal("0.4"), False)],
 )
 def test_shares(spent, limit, share, reached):
     """Of a limit of 0 nothing is reached while nothing is spent."""

@@ -251,4 +251,3 @@ def test_it_is_of_one_moment(ledger, spawn):
             with looking(ledger) as connection:
                 seen.add(verify.checked(connection)["entries"])
     assert all(child.poll() is None for child in children)
-

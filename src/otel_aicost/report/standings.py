@@ -163,13 +163,9 @@ def _resets(standing: Standing) -> str:
 
 
 def _amounts(found: Sequence[Standing], numbers: Sequence[int]) -> list[str]:
-    """A column of amounts: dollars as short as honest, as in reports."""
-    units = [each.unit for each in found]
-    dollars = column([number if unit == "USD" else None for number, unit in zip(numbers, units, strict=True)])
-    return [
-        money if unit == "USD" else f"{number:,} {unit}"
-        for money, number, unit in zip(dollars, numbers, units, strict=True)
-    ]
+    """A column of amounts. Each is as short as honest by itself: budgets of cents and of thousands stand together."""
+    pairs = zip(found, numbers, strict=True)
+    return [column([number])[0] if each.unit == "USD" else f"{number:,} {each.unit}" for each, number in pairs]
 
 
 def _limits(found: Sequence[Standing]) -> list[str]:
