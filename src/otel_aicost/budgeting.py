@@ -83,7 +83,7 @@ def budget_status(name: str | None = None, key: str | None = None) -> list[Budge
     `flush()`. A budget that no call was held against yet stands with nothing spent. It waits a quarter of a second at
     most. Raises `LedgerError` when the ledger is switched off, does not answer, or is damaged.
     """
-    from otel_aicost.ledger.opening import looking  # noqa: PLC0415 - no database to import this module
+    from otel_aicost.ledger.opening import NoLedgerYetError, looking  # noqa: PLC0415 - no database to import this module
     from otel_aicost.ledger.standings import standings, untouched  # noqa: PLC0415
 
     settings, budgets = _in_force()
@@ -91,11 +91,11 @@ def budget_status(name: str | None = None, key: str | None = None) -> list[Budge
         msg = "the ledger is switched off (OTEL_AICOST_LEDGER=off): nobody knows what is spent"
         raise LedgerError(msg)
     now = time.time_ns()
-    if not settings.ledger.exists():  # the first call makes it
-        found = list(untouched(budgets, now, name, key))
-    else:
+    try:
         with looking(settings.ledger, WAIT_SECONDS) as connection:
             found = list(standings(connection, now, budgets, name, key))
+    except NoLedgerYetError:
+        found = list(untouched(budgets, now, name, key))
     return [_status(standing) for standing in found]
 
 

@@ -121,8 +121,19 @@ def test_calls_that_were_folded_are_not_missed(worked):
     with closing(FileStore(worked)) as store:
         assert store.fold(2**62, 100) == 3
         assert _found(worked) == []
-    write(worked, record(started_ns=time.time_ns() + 10**9))
+    write(worked, record(started_ns=time.time_ns() + 2 * verify.SLACK_NS))
     assert _found(worked) == []
+
+
+@pytest.mark.parametrize(("oldest", "level"), [(DAY.start, verify.WRONG), (DAY.start + 1, verify.NOTE)])
+def test_a_call_that_is_missing_though_others_were_folded(worked, oldest, level):
+    """In a window that began after the oldest call it must be there; before that it may have been folded."""
+    write(worked, record(started_ns=at("2020-01-01")), fold_before="2026-01-01")
+    _alter(worked, "DELETE FROM calls")
+    write(worked, record(started_ns=oldest * 10**9))
+    found = _found(worked)
+    assert {finding.kind for finding in found} == {"missing call"}
+    assert {finding.level for finding in found} == {level}
 
 
 def test_a_call_without_a_price_is_not_compared(ledger):
@@ -241,13 +252,13 @@ while True:
 
 def test_it_is_of_one_moment(ledger, spawn):
     """While two processes reserve and settle, everything agrees at every moment that is looked at."""
+    write(ledger, record())
     children = [spawn(BUSY, ledger) for _ in range(2)]
     for child in children:
         assert child.stdout.readline() == "on\n"
     seen = set()
     while len(seen) < 10:
-        if ledger.exists():
-            assert [finding for finding in _found(ledger) if finding.level == verify.WRONG] == []
-            with looking(ledger) as connection:
-                seen.add(verify.checked(connection)["entries"])
+        assert [finding for finding in _found(ledger) if finding.level == verify.WRONG] == []
+        with looking(ledger) as connection:
+            seen.add(verify.checked(connection)["entries"])
     assert all(child.poll() is None for child in children)

@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -221,8 +222,12 @@ def _say(found: Sequence[Finding], counts: dict[str, int], repaired: int) -> Non
     from otel_aicost.ledger.verify import NOTE  # noqa: PLC0415 - as above
     from otel_aicost.report.screen import harmless  # noqa: PLC0415 - rich takes 0.1 s
 
-    for finding in found:
-        click.echo(harmless(("note: " if finding.level == NOTE else "WRONG: ") + finding.text))
+    for (level, kind), group in groupby(found, key=lambda finding: (finding.level, finding.kind)):
+        alike = list(group)
+        for finding in alike[:SHOWN]:
+            click.echo(harmless(("note: " if level == NOTE else "WRONG: ") + finding.text))
+        if len(alike) > SHOWN:
+            click.echo(f"... and {len(alike) - SHOWN:,} more like this ({kind}): --json")
     if repaired:
         click.echo(f"{repaired:,} balances were written anew")
     wrong = sum(finding.level != NOTE for finding in found)

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
     from otel_aicost.ledger.store import FileStore
 
+
+class NoLedgerYetError(LedgerError):
+    """No call has been written there: there is no file, or an empty one."""
+
+
 BUSY_SECONDS: Final = 5.0
 INSTRUCTIONS_BETWEEN_SIGNALS: Final = 1_000_000
 """Steps of SQLite's machine after which Python gets a look at Ctrl-C: about ten milliseconds."""
@@ -78,14 +83,14 @@ def existing(path: Path) -> None:
             f"there is no ledger at {path}. The first call of an instrumented program makes it: "
             "opentelemetry-instrument python app.py. Another place: --ledger FILE or OTEL_AICOST_LEDGER."
         )
-        raise LedgerError(msg)
+        raise NoLedgerYetError(msg)
 
 
 def check_readable(path: Path, version: int) -> None:
     """Raise a `LedgerError` that says what to do unless `version` is ours."""
     if version == 0:
         msg = f"{path} is an empty database; the first call of an instrumented program makes it a ledger"
-        raise LedgerError(msg)
+        raise NoLedgerYetError(msg)
     if version < schema.VERSION:
         msg = (
             f"{path} is of an older otel-aicost (schema {version}, this one reads {schema.VERSION}); `aicost ledger "

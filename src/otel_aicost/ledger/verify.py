@@ -147,12 +147,19 @@ def _against_calls(connection: Connection) -> Iterator[Finding]:
         where = f"call {row[0]} in {events.subject(row[1], row[2])}"
         stored, rebuilt = Amounts(row[3], row[4]), Amounts(row[5], row[6])
         yield Finding(WRONG, "cost", where, f"{_told(stored)} in the entry", f"{_told(rebuilt)}, as the call has it")
+    yield from _without_call(connection)
+
+
+def _without_call(connection: Connection) -> Iterator[Finding]:
+    """Entries whose call is gone. Old calls become daily totals; whether this one was old, its window may tell."""
     oldest = _oldest(connection)
     if oldest is None:
         return
-    for row in connection.execute(_ORPHANS, (oldest + SLACK_NS, MOST_OF_A_KIND)).fetchall():
+    for row in connection.execute(_ORPHANS, (oldest, oldest + SLACK_NS, MOST_OF_A_KIND)).fetchall():
         where = f"call {row[0]} in {events.subject(row[1], row[2])}"
-        yield Finding(WRONG, "missing call", where, f"{_told(Amounts(*row[3:6]))} spent", "of a call that is there")
+        certain = oldest < 0 or (row[6] is not None and row[6] * 10**9 >= oldest)
+        rebuilt = "of a call that is there" + ("" if certain else ", or was recorded for a day long ago")
+        yield Finding(WRONG if certain else NOTE, "missing call", where, f"{_told(Amounts(*row[3:6]))} spent", rebuilt)
 
 
 def _oldest(connection: Connection) -> int | None:
@@ -212,9 +219,10 @@ _COSTS: Final = """
     ORDER BY e.call_id LIMIT ?
 """
 _ORPHANS: Final = """
-    SELECT e.call_id, e.budget, e.key, e.nano, e.tokens, e.calls
+    SELECT e.call_id, e.budget, e.key, e.nano, e.tokens, e.calls, w.starts_at
     FROM budget_entries e LEFT JOIN calls c ON c.id = e.call_id
-    WHERE c.id IS NULL AND e.at_ns >= ? ORDER BY e.call_id LIMIT ?
+    LEFT JOIN budget_windows w ON w.budget = e.budget AND w.key = e.key AND w.window_id = e.window_id
+    WHERE c.id IS NULL AND (w.starts_at * 1000000000 >= ? OR e.at_ns >= ?) ORDER BY e.call_id LIMIT ?
 """
 _BAD_ROLLUPS: Final = """
     SELECT day, provider, model, calls, cost_nano, input_tokens, output_tokens FROM rollups
