@@ -101,6 +101,7 @@ Examples:
   aicost report                       what the last 30 days cost
   aicost report --by feature,model    who spent it, and on what
   aicost calls --status error         the calls that failed
+  aicost budgets                      how every budget stands
   aicost doctor                       why a call might not show
 
 Exit codes: 0 fine, 1 something is wrong, 2 wrong usage, 3 no ledger or one that cannot be read.""",
