@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import time
@@ -287,6 +288,33 @@ def test_a_backup_that_cannot_be_written(aicost, ledger, tmp_path):
     result = aicost("ledger", "backup", tmp_path / "none" / "copy.db")
     assert result.exit_code == 1
     assert "No such file or directory" in result.stderr
+
+
+@pytest.mark.parametrize("way", ["variable", "option"])
+def test_a_backup_of_postgresql(aicost, monkeypatch, tmp_path, way):
+    """Of another database it says what makes one: wrong usage, and no password in it."""
+    monkeypatch.chdir(tmp_path)
+    address = "postgresql://me:secret@db/aicost"
+    monkeypatch.setenv("OTEL_AICOST_LEDGER", address if way == "variable" else "off")
+    result = aicost("ledger", "backup", "copy.db", *(["--ledger", address] if way == "option" else []))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "pg_dump" in result.stderr
+    assert "secret" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_is_shown_on_a_terminal(tmp_path, process):
+    """A person sees how far it is; the output itself is only the result."""
+    path = write(tmp_path / "ledger.db", *(record(started_ns=at("2020-01-01") + number) for number in range(20)))
+    for command, label in ((["prune"], b"pruning"), (["backup", tmp_path / "copy.db"], b"copying")):
+        ours, theirs = os.openpty()
+        started = process("ledger", *command, "--ledger", path, stderr=theirs, env={"TERM": "xterm"})
+        os.close(theirs)
+        said = started.communicate(timeout=60)[0]
+        assert started.returncode == 0
+        assert label in os.read(ours, 65536)
+        assert label not in said
+        os.close(ours)
 
 
 def test_info(aicost, ledger):

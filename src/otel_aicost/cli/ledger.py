@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otel_aicost import config
+from otel_aicost import config, names
 from otel_aicost.cli.options import json_option, ledger_option, ledger_path, past_day, today
 from otel_aicost.cli.output import show, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from otel_aicost.ledger.store import FileStore
     from otel_aicost.ledger.verify import Finding
@@ -195,6 +197,9 @@ def backup(path: Path | None, file: Path, *, force: bool) -> None:
     """Copy the ledger to FILE."""
     from otel_aicost.ledger.backup import back_up  # noqa: PLC0415 - no database to print --help
 
+    if str(path or os.environ.get(names.ENV_LEDGER, "")).startswith("postgres"):
+        msg = "this ledger is a PostgreSQL database: make a backup of it with pg_dump, and restore it with pg_restore"
+        raise click.UsageError(msg)
     with _bar("copying", 1) as bar:
         done = 0
 
@@ -277,9 +282,20 @@ def _vacuum(store: FileStore, file: Path) -> None:
     click.echo(f"{was:,} bytes before, {bytes_of(file.resolve()):,} now")
 
 
-def _bar(label: str, length: int) -> Any:  # noqa: ANN401 - click's type is not public
+class _NoBar:
+    """What stands in for a bar where nobody watches."""
+
+    length = 1
+
+    def update(self, steps: int) -> None:
+        """Do nothing."""
+
+
+def _bar(label: str, length: int) -> AbstractContextManager[Any]:
     """A bar on stderr, where that is a terminal."""
-    return click.progressbar(length=max(1, length), label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+    if not sys.stderr.isatty():
+        return nullcontext(_NoBar())
+    return click.progressbar(length=max(1, length), label=label, file=sys.stderr)
 
 
 def _instant(nanoseconds: int | None) -> str | None:
