@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from otel_aicost import config, faults, instrumentor
 from otel_aicost.budgets.budget import NANO_DIGITS
 from otel_aicost.errors import LedgerError
+
+# Here and not where they are needed: a child forked in the middle of an import finds the module locked for ever.
+from otel_aicost.ledger.opening import NoLedgerYetError, looking
+from otel_aicost.ledger.standings import standings, untouched
 from otel_aicost.manual import pipeline
 from otel_aicost.model import Call
 from otel_aicost.tags import clean, current
@@ -83,9 +87,6 @@ def budget_status(name: str | None = None, key: str | None = None) -> list[Budge
     `flush()`. A budget that no call was held against yet stands with nothing spent. It waits a quarter of a second at
     most. Raises `LedgerError` when the ledger is switched off, does not answer, or is damaged.
     """
-    from otel_aicost.ledger.opening import NoLedgerYetError, looking  # noqa: PLC0415 - no database to import this module
-    from otel_aicost.ledger.standings import standings, untouched  # noqa: PLC0415
-
     settings, budgets = _in_force()
     if settings.ledger is None:
         msg = "the ledger is switched off (OTEL_AICOST_LEDGER=off): nobody knows what is spent"
@@ -114,7 +115,8 @@ def can_call(  # noqa: PLR0913 - keyword arguments, each a fact of the call
     `input_tokens` is the length of the prompt; without `max_output_tokens` the answer is foreseen as for a request that
     sets no limit. The tags in force apply, and `tags` besides. It is decided as for a real call: in `strict` mode a
     prompt may take more tokens than its text usually has, and a ledger that does not answer (a quarter of a second at
-    most) leaves it to `on_store_down`. The first call loads the price list (up to half a second).
+    most) leaves it to `on_store_down`. The first call loads the price list (up to half a second). In a coroutine, ask
+    in a thread: `await asyncio.to_thread(can_call, ...)`.
     """
     try:
         refused, foreseen = pipeline().look(

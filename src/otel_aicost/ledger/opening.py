@@ -26,10 +26,52 @@ BUSY_SECONDS: Final = 5.0
 INSTRUCTIONS_BETWEEN_SIGNALS: Final = 1_000_000
 """Steps of SQLite's machine after which Python gets a look at Ctrl-C: about ten milliseconds."""
 
-# A child forked while a file is open here would inherit SQLite's memory of locks that it has not; see `forks`.
-_looking = threading.Lock()
+FORK_SECONDS: Final = 1.0
+"""The longest a fork waits for those who look at a ledger."""
+
+
+class _Lookers:
+    """How many threads look at a ledger: a child forked meanwhile would inherit SQLite's memory of locks it has not."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+        self._forking = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._forking)
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def before_fork(self) -> None:
+        """Let nobody begin, and wait until those who look are done."""
+        self._changed.acquire()
+        self._forking = True
+        self._changed.wait_for(lambda: not self._count, FORK_SECONDS)
+
+    def after_fork_in_parent(self) -> None:
+        """Look again."""
+        self._forking = False
+        self._changed.notify_all()
+        self._changed.release()
+
+    def after_fork_in_child(self) -> None:
+        """Forget the threads of the parent."""
+        self.__init__()  # type: ignore[misc]  # the same object, which has been registered
+
+
+_lookers = _Lookers()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_looking.acquire, after_in_parent=_looking.release, after_in_child=_looking.release)
+    os.register_at_fork(
+        before=_lookers.before_fork,
+        after_in_parent=_lookers.after_fork_in_parent,
+        after_in_child=_lookers.after_fork_in_child,
+    )
 
 
 @contextmanager
@@ -39,16 +81,10 @@ def looking(path: Path, wait_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3.
     Raises `LedgerError` when there is none, it cannot be read, is no ledger, or has not our schema.
     """
     existing(path)
-    if not _looking.acquire(timeout=wait_seconds):
-        msg = f"the ledger {path} is being looked at by another thread of this process for too long"
-        raise LedgerError(msg)
-    try:
-        with errors_named(path), closing(connector(path, wait_seconds)()) as connection:
-            check_readable(path, schema.check(connection, path))
-            connection.execute("BEGIN")
-            yield connection
-    finally:
-        _looking.release()
+    with _lookers, errors_named(path), closing(connector(path, wait_seconds)()) as connection:
+        check_readable(path, schema.check(connection, path))
+        connection.execute("BEGIN")
+        yield connection
 
 
 def changing(path: Path, *, migrate: bool = False) -> FileStore:

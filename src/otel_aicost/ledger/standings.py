@@ -185,7 +185,7 @@ def _standing(budget: str, key: str, rows: list[Sequence[Any]], known: _Known) -
 def _untouched(budget: Budget, key: str | None, known: _Known) -> Iterator[Standing]:
     """A budget of the file that no call was held against in this window."""
     zone = ZoneInfo(budget.timezone)
-    its_key = (key if budget.per else "") if key is not None or not budget.per else None
+    its_key = key if budget.per else ""
     if key is not None and its_key != key:
         return
     limits = budget.limits if its_key is None else budget.limits_of(its_key)
