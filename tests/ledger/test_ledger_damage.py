@@ -7,10 +7,13 @@ import shutil
 import sqlite3
 import threading
 from contextlib import closing
+from itertools import count
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
+import records
 from otel_aicost.ledger import file
 from otel_aicost.ledger.row import row
 from otel_aicost.ledger.store import FileStore
@@ -29,9 +32,12 @@ def ledger_in(here: Path, *, killed: bool) -> Path:
     """Make a ledger of 400 calls: as its process leaves it, or, half in the log, as one that was killed."""
     here.mkdir()
     store = FileStore(here / "making" / "ledger.db")
-    store.insert([row(record()) for _ in range(ROWS // 2)])
+    # The same bytes whatever ran before: which damage SQLite can see depends on them.
+    with mock.patch.object(records, "_numbers", count(10**6)):
+        calls = [row(record()) for _ in range(ROWS)]
+    store.insert(calls[: ROWS // 2])
     store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    store.insert([row(record()) for _ in range(ROWS // 2)])
+    store.insert(calls[ROWS // 2 :])
     if not killed:
         store.close()
     shutil.copytree(here / "making", here / "made")
@@ -68,7 +74,8 @@ def record_ten(ledger: Path, look: Look) -> bool:
     """Write ten calls to a damaged ledger and find them there; whether the damaged one was moved aside."""
     size = ledger.stat().st_size
     writer = Writer.of_file(ledger, retention_days=0)
-    new = [record() for _ in range(10)]
+    with mock.patch.object(records, "_numbers", count(2 * 10**6)):
+        new = [record() for _ in range(10)]
     for one in new:
         writer.put(one)
     flushed, stats = writer.flush(20), writer.stats()
