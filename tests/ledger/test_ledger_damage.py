@@ -33,7 +33,7 @@ def ledger_in(here: Path, *, killed: bool) -> Path:
     here.mkdir()
     store = FileStore(here / "making" / "ledger.db")
     # The same bytes whatever ran before: which damage SQLite can see depends on them.
-    with mock.patch.object(records, "_numbers", count(10**6)):
+    with mock.patch.object(records, "_numbers", count(1)):
         calls = [row(record()) for _ in range(ROWS)]
     store.insert(calls[: ROWS // 2])
     store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -74,7 +74,7 @@ def record_ten(ledger: Path, look: Look) -> bool:
     """Write ten calls to a damaged ledger and find them there; whether the damaged one was moved aside."""
     size = ledger.stat().st_size
     writer = Writer.of_file(ledger, retention_days=0)
-    with mock.patch.object(records, "_numbers", count(2 * 10**6)):
+    with mock.patch.object(records, "_numbers", count(100000)):
         new = [record() for _ in range(10)]
     for one in new:
         writer.put(one)

@@ -48,7 +48,10 @@ def recalled(name: str, text: str) -> Budget | None:
     """The budget that `canonical` made the text of, as far as this version knows its keys; `None`: it is none."""
     try:
         told = json.loads(text)
-        known: dict[str, Any] = {key: read(told[key]) for key, read in _READERS.items() if key in told}
+        names = {field.name for field in fields(Budget)}
+        known: dict[str, Any] = {
+            key: _READERS[key](value) if key in _READERS else value for key, value in told.items() if key in names
+        }
         return Budget(name, known.pop("period"), known.pop("limits"), **known)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
