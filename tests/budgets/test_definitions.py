@@ -53,7 +53,19 @@ def test_the_order_of_keys_is_no_change():
     assert canonical(one) == canonical(two)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "{}", '{"period":"fortnight","limits":{}}', '{"period":"day"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        "{}",
+        '{"period":"fortnight","limits":{}}',
+        '{"period":"day"}',
+        '{"period":"day","limits":{"calls":1},"timezone":"Mars/Olympus"}',
+    ],
+)
 def test_what_is_no_definition_is_none(text):
     """Text of another version, or damaged, is no budget and no error."""
     assert recalled("a", text) is None

@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from otel_aicost.budgets.budget import NANO_DIGITS, Budget, Limits, Match, parse_money
 from otel_aicost.budgets.window import DAYS, Period, parse_period
@@ -145,5 +146,5 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "on_unpriced": str,
     "assumed_nano": int,
     "on_store_down": str,
-    "timezone": str,
+    "timezone": lambda text: str(ZoneInfo(text)),  # a KeyError where this machine does not know it
 }
