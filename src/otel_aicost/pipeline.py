@@ -159,7 +159,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - an error of ours must not stop a call
             faults.report("budgets.admit", error)
             return None
-        return self._refuse(opened, refused)
+        return self._decided(opened, opened.hold, refused)
 
     async def admit_async(self, opened: OpenCall) -> BudgetExceeded | None:
         """As `admit`, without blocking the event loop."""
@@ -170,9 +170,10 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - as above
             faults.report("budgets.admit", error)
             return None
-        return self._refuse(opened, refused)
+        return self._decided(opened, opened.hold, refused)
 
-    def _refuse(self, opened: OpenCall, refused: BudgetExceeded | None) -> BudgetExceeded | None:
+    def _decided(self, opened: OpenCall, hold: Hold, refused: BudgetExceeded | None) -> BudgetExceeded | None:
+        opened.call = hold.call  # with another model, where a budget fell back to one
         if refused is not None:
             named = {names.AICOST_BUDGET: refused.budget, names.AICOST_BUDGET_KEY: refused.key or None}
             told = {name: value for name, value in named.items() if value is not None}
@@ -298,6 +299,7 @@ class Pipeline:
             service=self.service(),
             request_model=call.request_model,
             response_model=reading.model,
+            asked_model=call.asked_model,
             response_id=reading.response_id,
             usage=outcome.usage,
             conditions=conditions,
