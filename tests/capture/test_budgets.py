@@ -521,7 +521,7 @@ OURS = [
     (BudgetObserver, "_foreseen"),
     (BudgetObserver, "_spent"),
     (Writer, "reserve"),
-    (budgets, "estimate"),
+    (budgets, "foresee"),
     (balances, "reserve"),
     (balances, "_balance"),
 ]

@@ -90,6 +90,8 @@ class Writer:
         self.name = name
         self.alert: Callable[[Alert], object] | None = None
         """Told of limits that are reached."""
+        self.seen: Callable[[Line, Amounts], object] | None = None
+        """Told how the windows stood, spent and reserved, whenever they were looked at for a reservation."""
         self._open_store = open_store
         self._retention_days = retention_days
         self._lease_ns = int(lease_seconds * 1e9)
@@ -219,7 +221,7 @@ class Writer:
 
     def _reserve(self, connection: Connection, identifier: str, lines: Sequence[Line]) -> Refusal | None:
         now = time.time_ns()
-        return balances.reserve(connection, identifier, lines, now, now + self._lease_ns)
+        return balances.reserve(connection, identifier, lines, now, now + self._lease_ns, self.seen)
 
     def _reserve_slices(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> Refusal | None:
         """Reserve for one call in the ledger, and slices for those that come after it."""
@@ -250,8 +252,11 @@ class Writer:
     def _ask(self, lines: Sequence[Line], work: Callable[[Connection], T]) -> T:
         deadline = time.monotonic() + WAIT_SECONDS
         self._leases.used = True
-        if self._failing or not self._turn.take(WAIT_SECONDS):
-            self._failing = True  # what has the turn hangs; it says so when it is back
+        if self._failing:
+            raise self._unreachable()
+        if not self._turn.take(WAIT_SECONDS):
+            self._failing = True  # what has the turn hangs, or others were faster
+            self._wake()  # which of the two it was is found out in the background
             raise self._unreachable()
         alerts: list[Alert] = []
         result = None
@@ -410,7 +415,7 @@ class Writer:
             while self._held or self._pending:
                 alerts += self._write_some()
             self._do_jobs()
-            if self._leases.due():
+            if self._failing or self._leases.due():  # where nothing waits, whether it answers is still to be found out
                 with self._opened().transaction() as connection:
                     self._leases.keep(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, the rows are kept

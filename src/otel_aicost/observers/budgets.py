@@ -9,17 +9,20 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost import faults
-from otel_aicost.budgets.budget import NANO_DIGITS, Amounts, Line, Subject, exceeded
+from otel_aicost.budgets.budget import NANO_DIGITS, Amounts, Limits, Line, Subject, exceeded
 from otel_aicost.budgets.window import FOREVER, window_at
 from otel_aicost.ledger.balances import Refusal, Settlement
 from otel_aicost.ledger.writer import StoreDownError
 from otel_aicost.model import UNPRICED_USAGE
-from otel_aicost.observers.estimates import Lately, estimate, foresee
-from otel_aicost.observers.refusals import because_down, because_over, because_unpriced, say_unpriced
+from otel_aicost.observers.estimates import Lately, foresee
+from otel_aicost.observers.fallback import fallen_back
+from otel_aicost.observers.local_counts import LocalCounts
+from otel_aicost.observers.refusals import because_down, because_over, because_stuck, because_unpriced, say_unpriced
+from otel_aicost.text_tokens import tokens_of_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, TypeAlias
     from zoneinfo import ZoneInfo
 
     from otel_aicost.budgets.budget import Budget
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from otel_aicost.observers.estimates import Estimate, Pricing
     from otel_aicost.observers.plans import Plans
 
+    Ask: TypeAlias = Callable[["Hold", list[Line]], BudgetExceeded | None]
+
 MOST_NANO: Final = 10**16
 _SECOND: Final = 10**9
 
@@ -38,14 +43,22 @@ _SECOND: Final = 10**9
 class Hold:
     """What one call has to do with budgets. Made before the call; settled once for each of its responses."""
 
-    __slots__ = ("body", "call", "id", "lines", "reserved", "settled")
+    __slots__ = ("body", "call", "counted", "id", "lines", "replaced_by", "reserved", "settled", "subject")
 
-    def __init__(self, identifier: str, call: Call, body: Mapping[str, Any], lines: tuple[Line, ...]) -> None:
+    def __init__(
+        self, identifier: str, call: Call, subject: Subject, body: Mapping[str, Any], lines: tuple[Line, ...]
+    ) -> None:
         self.id = identifier
         self.call = call
+        """With another model than it was made with, where a budget fell back to that."""
+        self.subject = subject
         self.body: Mapping[str, Any] = body
         self.lines = lines
+        self.replaced_by: frozenset[str] = frozenset()
+        """The budgets that fell back: each does so once."""
         self.reserved = False
+        self.counted: tuple[Line, ...] = ()
+        """What the process itself counts for it."""
         self.settled = 0
 
     @property
@@ -62,8 +75,10 @@ class BudgetObserver:
         self._plans = plans
         self.writer = writer
         self._lately = Lately()
+        self._local = LocalCounts()
         if writer is not None:
             writer.alert = say
+            writer.seen = self._local.saw
             writer.warm()
         elif any(budget.period.kind != "call" for budget in plans.now().budgets):
             faults.say("budgets without ledger", _NO_LEDGER)
@@ -73,19 +88,19 @@ class BudgetObserver:
         if call.free or call.only_with_usage:
             return None
         lines = self._lines(subject, call.started_ns)
-        return Hold(identifier, call, body, lines) if lines else None
+        return Hold(identifier, call, subject, body, lines) if lines else None
 
     def admit(self, hold: Hold, price: Pricing) -> BudgetExceeded | None:
-        """Reserve what the call may cost in every budget that may stop it, or in none: then why not."""
-        foreseen = estimate(hold.call, hold.body, price)
-        hold.body = {}
-        if foreseen.free:
-            return None
-        refused = self._decide(hold, foreseen, lambda lines: self._reserve(hold, lines))
-        if refused is None and foreseen.unpriced is not None:
-            for line in hold.lines:
-                if line.budget.blocks:
-                    say_unpriced(line, foreseen.unpriced)
+        """Reserve what the call may cost in every budget that may stop it, or in none: then why not.
+
+        Where the budget that stops it falls back to another model, `hold.call` has that one from then on, and all
+        budgets are asked again.
+        """
+        prompt, hold.body = tokens_of_request(hold.body), {}
+        made = hold.call
+        refused = self._through_fallbacks(hold, prompt, price, self._reserve)
+        if refused is not None:
+            hold.call = made
         return refused
 
     def look(
@@ -95,28 +110,50 @@ class BudgetObserver:
         hold = self.hold("", call, subject, {})
         if hold is None or not hold.blocking:
             return None, None
-        foreseen = foresee(call, prompt_tokens, price)
-        if foreseen.free:
-            return None, foreseen.most
-        refused = self._decide(hold, foreseen, self._look)
+        refused = self._through_fallbacks(hold, prompt_tokens, price, self._look)
         return refused, Amounts(*map(max, *(line.amounts for line in hold.lines), Amounts()))
+
+    def _through_fallbacks(self, hold: Hold, prompt: int, price: Pricing, ask: Ask) -> BudgetExceeded | None:
+        refused = self._asked(hold, prompt, price, ask)
+        while refused is not None:
+            line = next(line for line in hold.lines if line.budget.name == refused.budget)
+            if line.budget.fallback is None:
+                break
+            changed = fallen_back(hold.call, line, price)
+            if isinstance(changed, str):
+                return because_stuck(refused, line.budget.fallback, changed)
+            self._fall_back(hold, changed, line.budget)
+            refused = self._asked(hold, prompt, price, ask)
+        return refused
+
+    def _asked(self, hold: Hold, prompt: int, price: Pricing, ask: Ask) -> BudgetExceeded | None:
+        foreseen = foresee(hold.call, prompt, price)
+        if foreseen.free:
+            return None
+        refused = self._decide(hold, foreseen, ask)
+        if refused is None and foreseen.unpriced is not None:
+            for line in hold.lines:
+                if line.budget.blocks:
+                    say_unpriced(line, foreseen.unpriced)
+        return refused
 
     def now(self) -> tuple[Budget, ...]:
         """The budgets that hold for a call that begins now."""
         return self._plans.now().budgets
 
-    def _decide(
-        self, hold: Hold, foreseen: Estimate, ask: Callable[[list[Line]], BudgetExceeded | None]
-    ) -> BudgetExceeded | None:
+    def _decide(self, hold: Hold, foreseen: Estimate, ask: Ask) -> BudgetExceeded | None:
         """Why the call is not to be sent; `ask` tells it of the budgets that keep a balance."""
         hold.lines = tuple(
             self._foreseen(line, foreseen, hold.call) if line.budget.blocks else line for line in hold.lines
         )
-        blocking = [line for line in hold.lines if line.budget.blocks]
+        # Those that have a way out come first: what they make of the call may fit the others.
+        blocking = sorted(
+            (line for line in hold.lines if line.budget.blocks), key=lambda line: not line.budget.fallback
+        )
         refused = next(filter(None, (_alone(line, foreseen.unpriced) for line in blocking)), None)
         if refused is not None:
             return refused
-        return ask([line for line in blocking if line.budget.period.kind != "call"])
+        return ask(hold, [line for line in blocking if line.budget.period.kind != "call"])
 
     async def admit_async(self, hold: Hold, price: Pricing) -> BudgetExceeded | None:
         """As `admit`, in a thread: the event loop goes on. A task that is cancelled meanwhile reserves nothing."""
@@ -137,6 +174,8 @@ class BudgetObserver:
         hold.settled += 1
         self._lately.learn(record)
         lines = tuple(line._replace(amounts=self._spent(line, record)) for line in hold.lines)
+        self._local.settled(hold.counted, lines)
+        hold.counted = ()
         self._compare(lines)
         return _settlement(reservation, lines)
 
@@ -149,15 +188,26 @@ class BudgetObserver:
     def charge(self, record: Record, subject: Subject) -> Settlement | None:
         """Hold a call that was made without us, and so could not be stopped, against its budgets."""
         lines = self._lines(subject, record.started_ns)
-        return _settlement(None, tuple(line._replace(amounts=self._spent(line, record)) for line in lines))
+        lines = tuple(line._replace(amounts=self._spent(line, record)) for line in lines)
+        self._local.settled((), lines)
+        return _settlement(None, lines)
 
-    def _lines(self, subject: Subject, started_ns: int) -> tuple[Line, ...]:
+    def _fall_back(self, hold: Hold, call: Call, budget: Budget) -> None:
+        hold.replaced_by |= {budget.name}
+        hold.call = call
+        subject = hold.subject._replace(model=call.request_model or "")
+        hold.lines = self._lines(subject, call.started_ns, hold.replaced_by)
+
+    def _lines(self, subject: Subject, started_ns: int, replaced_by: frozenset[str] = frozenset()) -> tuple[Line, ...]:
         lines = []
         for budget in self._plans.now().budgets:
             key = budget.key(subject)
             if key is not None:
                 limits = budget.limits_of(key)
-                lines.append(Line(budget, key, _window(budget, started_ns // _SECOND), limits, checked=limits))
+                passes = budget.name in replaced_by or budget.fallback == subject.model
+                checked = Limits() if passes else limits
+                window = _window(budget, started_ns // _SECOND)
+                lines.append(Line(budget, key, window, limits, checked=checked, passes=passes))
         return tuple(lines)
 
     def _foreseen(self, line: Line, foreseen: Estimate, call: Call) -> Line:
@@ -170,32 +220,56 @@ class BudgetObserver:
         if line.budget.on_unpriced == "assume":
             return line._replace(amounts=amounts._replace(nano=line.budget.assumed_nano))
         # Nobody knows what it costs: unless that is allowed whatever was spent, something has to be left.
-        left = None if line.budget.on_unpriced == "allow" else line.limits.nano
-        return line._replace(amounts=amounts._replace(nano=0), checked=line.limits._replace(nano=left))
+        left = None if line.budget.on_unpriced == "allow" else line.checked.nano
+        return line._replace(amounts=amounts._replace(nano=0), checked=line.checked._replace(nano=left))
 
     def _reserve(self, hold: Hold, lines: list[Line]) -> BudgetExceeded | None:
         if not lines:
             return None
         if self.writer is None:
-            return _unasked(lines, StoreDownError("there is no ledger"))
+            return self._unasked(hold, lines, StoreDownError("there is no ledger"))
         hold.reserved = True  # before it is: if this is interrupted, nobody knows whether it was
         try:
             refusal = self.writer.reserve(hold.id, lines)
         except StoreDownError as error:
             hold.reserved = False
-            return _unasked(lines, error)
+            return self._unasked(hold, lines, error)
         hold.reserved = refusal is None
-        return None if refusal is None else because_over(refusal)
+        if refusal is not None:
+            return because_over(refusal)
+        self._local.admitted(lines)
+        hold.counted = tuple(lines)
+        return None
 
-    def _look(self, lines: list[Line]) -> BudgetExceeded | None:
+    def _unasked(self, hold: Hold, lines: list[Line], error: Exception) -> BudgetExceeded | None:
+        """Why a call is not to be sent while nobody knows what is spent; what is sent is counted here."""
+        refused = self._unknown(lines, error, self._local.admit)
+        if refused is None:
+            hold.counted = tuple(lines)
+        return refused
+
+    @staticmethod
+    def _unknown(
+        lines: list[Line], error: Exception, count: Callable[[list[Line]], Refusal | None]
+    ) -> BudgetExceeded | None:
+        closed = [line for line in lines if line.budget.when_down == "closed" and not line.passes]
+        if closed:
+            return because_down(closed[0], error)
+        # What is more than a whole limit by itself never fits: a limit of 0 needs no ledger to hold.
+        refused = next(filter(None, map(_too_much, lines)), None)
+        if refused is None and (refusal := count(lines)) is not None:
+            refused = because_over(refusal, f"; counted by this process alone: {error}")
+        return refused
+
+    def _look(self, _: Hold, lines: list[Line]) -> BudgetExceeded | None:
         if not lines:
             return None
         if self.writer is None:
-            return _unasked(lines, StoreDownError("there is no ledger"))
+            return self._unknown(lines, StoreDownError("there is no ledger"), self._local.look)
         try:
             refusal = self.writer.look(lines)
         except StoreDownError as error:
-            return _unasked(lines, error)
+            return self._unknown(lines, error, self._local.look)
         return None if refusal is None else because_over(refusal)
 
     def _spent(self, line: Line, record: Record) -> Amounts:
@@ -213,6 +287,8 @@ class BudgetObserver:
 
     def _withdraw(self, hold: Hold) -> None:
         settlement = _settlement(hold.id, tuple(line._replace(amounts=Amounts()) for line in hold.lines))
+        self._local.settled(hold.counted, ())
+        hold.counted = ()
         if hold.reserved and settlement is not None and self.writer is not None:
             self.writer.release(settlement)
 
@@ -245,16 +321,11 @@ def _settlement(reservation: str | None, lines: tuple[Line, ...]) -> Settlement 
 
 def _alone(line: Line, unpriced: Unpriced | None) -> BudgetExceeded | None:
     """Why a call is not to be sent whatever else was spent."""
+    if line.passes:
+        return None
     if unpriced is not None and line.limits.nano is not None and line.budget.on_unpriced == "block":
         return because_unpriced(line, unpriced)
     return _too_much(line) if line.budget.period.kind == "call" else None
-
-
-def _unasked(lines: list[Line], error: Exception) -> BudgetExceeded | None:
-    """Why a call is not to be sent while nobody knows what is spent."""
-    closed = [line for line in lines if line.budget.closed]
-    # What is more than a whole limit by itself never fits: a limit of 0 needs no ledger to hold.
-    return because_down(closed[0], error) if closed else next(filter(None, map(_too_much, lines)), None)
 
 
 def _too_much(line: Line) -> BudgetExceeded | None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 CURRENCIES: Final = ("USD", "tokens", "calls")
 
 
-def because_over(refusal: Refusal) -> BudgetExceeded:
-    """The limit is reached, or this call may pass it."""
+def because_over(refusal: Refusal, who: str = "") -> BudgetExceeded:
+    """The limit is reached, or this call may pass it; `who` ends the sentence with who says so, if not the ledger."""
     line, unit = refusal.line, refusal.unit
     currency = CURRENCIES[unit]
     limit, needed = line.checked[unit] or 0, line.amounts[unit]
@@ -31,7 +31,7 @@ def because_over(refusal: Refusal) -> BudgetExceeded:
         reason = (
             f"{_named(line)}: {_amount(refusal.spent[unit], unit)} {currency} spent and "
             f"{_amount(refusal.reserved[unit], unit)} reserved of {_amount(limit, unit)}, "
-            f"this call may take {_amount(needed, unit)}{when}"
+            f"this call may take {_amount(needed, unit)}{when}{who}"
         )
     return BudgetExceeded(
         reason,
@@ -56,6 +56,12 @@ def because_down(line: Line, error: Exception) -> BudgetExceeded:
     """Nobody knows what is spent, and the budget says `on_store_down: closed`."""
     reason = f"{_named(line)}: what is spent cannot be looked up ({error}), and on_store_down is closed"
     return BudgetExceeded(reason, budget=line.budget.name, key=line.key, limit=_limit(line))
+
+
+def because_stuck(refused: BudgetExceeded, model: str, why: str) -> BudgetExceeded:
+    """The refusal of a budget whose fallback `model` cannot take the place of the call's own, and why."""
+    facts = {name: value for name, value in vars(refused).items() if name != "reason"}
+    return BudgetExceeded(f"{refused.reason}; it cannot fall back to {model}: {why}", **facts)
 
 
 def say_unpriced(line: Line, unpriced: Unpriced) -> None:
