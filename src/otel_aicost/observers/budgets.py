@@ -38,13 +38,14 @@ _SECOND: Final = 10**9
 class Hold:
     """What one call has to do with budgets. Made before the call; settled once for each of its responses."""
 
-    __slots__ = ("body", "call", "id", "lines", "reserved", "settled")
+    __slots__ = ("body", "call", "id", "lines", "refused", "reserved", "settled")
 
     def __init__(self, identifier: str, call: Call, body: Mapping[str, Any], lines: tuple[Line, ...]) -> None:
         self.id = identifier
         self.call = call
         self.body: Mapping[str, Any] = body
         self.lines = lines
+        self.refused: Line | None = None
         self.reserved = False
         self.settled = 0
 
@@ -82,6 +83,8 @@ class BudgetObserver:
         if foreseen.free:
             return None
         refused = self._decide(hold, foreseen, lambda lines: self._reserve(hold, lines))
+        if refused is not None:
+            hold.refused = next(line for line in hold.lines if line.budget.name == refused.budget)
         if refused is None and foreseen.unpriced is not None:
             for line in hold.lines:
                 if line.budget.blocks:
@@ -135,6 +138,8 @@ class BudgetObserver:
         """A response of the call ended: what it took is spent, what was reserved beyond that is free again."""
         reservation = hold.id if hold.reserved and not hold.settled else None
         hold.settled += 1
+        if hold.refused is not None:
+            return Settlement(None, (), refused=hold.refused)
         self._lately.learn(record)
         lines = tuple(line._replace(amounts=self._spent(line, record)) for line in hold.lines)
         self._compare(lines)
