@@ -6,6 +6,7 @@ import gc
 import json
 import time
 from contextlib import suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -70,8 +71,13 @@ def test_after_calls_of_every_kind(counting: Counting, provider: FakeProvider, g
         counts = checked(connection)
         paid = connection.execute("SELECT count(*) FROM calls WHERE cost_nano > 0").fetchone()[0]
         blocked = connection.execute("SELECT id FROM calls WHERE status = 'blocked'").fetchone()[0]
-    assert counts["entries"] == 3 * paid > 9
+    assert counts["entries"] == 3 * paid + 1 > 9  # and which budget refused the last one
     assert counts["reservations"] == 0
 
     result = CliRunner().invoke(app, ["budgets", "explain", blocked, "--json", "--ledger", str(path)])
-    assert json.loads(result.stdout)["blocked"] is True
+    told = json.loads(result.stdout)
+    assert told["blocked"] is True
+    assert [(each["budget"], each["refused"]) for each in told["budgets"]] == [("strict", True)]
+    assert Decimal(told["budgets"][0]["needed"]["usd"]) == Decimal(
+        "0.00108"
+    )  # 32 bytes of prompt, 100 tokens of answer

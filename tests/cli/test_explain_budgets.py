@@ -126,7 +126,7 @@ def test_definitions_are_enough(aicost, told):
         ),
         (
             {"cost": None, "status": "blocked", "usage_state": "none", "usage": {}},
-            "it is about the call, which was blocked: nothing was spent",
+            "it is about the call, which was blocked: nothing was spent, nothing is reserved",
         ),
     ],
 )

@@ -10,8 +10,10 @@ import pytest
 from budgets.lines import DAY, line, settle, taking
 from otel_aicost.budgets.window import Window
 from otel_aicost.ledger import pruning, verify
+from otel_aicost.ledger.balances import Settlement
+from otel_aicost.ledger.balances import settle as settle_now
 from otel_aicost.ledger.opening import looking
-from otel_aicost.ledger.pruning import Old, old, prune_alerts, prune_windows
+from otel_aicost.ledger.pruning import Old, old, prune_alerts, prune_refusals, prune_windows
 from otel_aicost.ledger.store import FileStore
 from otel_aicost.ledger.writer import Writer
 
@@ -72,6 +74,19 @@ def test_steps_are_small(ledger, monkeypatch):
     """One transaction takes a step's worth, the next the rest."""
     monkeypatch.setattr(pruning, "STEP", 1)
     assert [_prune(ledger, 2**62) for _ in range(3)] == [(1, 1), (1, 1), (0, 0)]
+
+
+def test_refusals(ledger):
+    """Which budget refused a call goes with the day; what calls took stays."""
+    with closing(FileStore(ledger)) as store, store.transaction() as connection:
+        for number, at_ns in enumerate((5, 9)):
+            settlement = Settlement(None, (), refused=line(7, window=FOREVER))
+            settle_now(connection, f"blocked-{number}", settlement, at_ns)
+        assert prune_refusals(connection, 9) == 1
+        assert connection.execute(
+            "SELECT call_id, nano, tokens, calls, reserved_nano, reserved_calls FROM budget_entries WHERE nano = 0"
+        ).fetchall() == [("blocked-1", 0, 0, 0, 7, 1)]
+        assert connection.execute("SELECT count(*) FROM budget_entries").fetchone() == (4,)
 
 
 def test_alerts_that_were_seen(ledger):

@@ -77,7 +77,7 @@ def _before(before: date | None, keep_days: int | None) -> date:
 
 
 def _prune(store: FileStore, before_ns: int, total: int) -> None:
-    from otel_aicost.ledger.pruning import prune_alerts, prune_windows  # noqa: PLC0415 - as above
+    from otel_aicost.ledger.pruning import prune_alerts, prune_refusals, prune_windows  # noqa: PLC0415 - as above
 
     def windows() -> int:
         with store.transaction() as connection:
@@ -92,6 +92,8 @@ def _prune(store: FileStore, before_ns: int, total: int) -> None:
         for step in steps:
             while done := step():
                 bar.update(done)
+        with store.transaction() as connection:
+            prune_refusals(connection, before_ns)
 
 
 def _vacuum(store: FileStore, file: Path) -> None:

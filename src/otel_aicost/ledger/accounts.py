@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     settled: Amounts
     """What it was found to take."""
     spent: Amounts | None
-    """What the window holds by now; `None`: it is over, and pruned."""
+    """What the window holds by now; `None`: there is none: it is pruned, or each call is by itself."""
     limits: Limits
     """Those that hold now."""
 

@@ -51,6 +51,8 @@ class Settlement(NamedTuple):
     lines: tuple[Line, ...]
     shares: tuple[Share, ...] = ()
     """Parts of slices that it frees."""
+    refused: Line | None = None
+    """What did not let the call be sent, with what it was expected to take."""
 
 
 class Alert(NamedTuple):
@@ -121,6 +123,10 @@ def settle(connection: Connection, call_id: str | None, settlement: Settlement, 
     alerts = []
     for share in settlement.shares:
         _give_back(connection, share)
+    if settlement.refused is not None and call_id is not None:
+        _entered(
+            connection, call_id, settlement.refused._replace(amounts=Amounts()), settlement.refused.amounts, now_ns
+        )
     for line in settlement.lines:
         held = _freed(connection, settlement.reservation, line)
         fresh = call_id is not None and any(line.amounts) and _entered(connection, call_id, line, held, now_ns)

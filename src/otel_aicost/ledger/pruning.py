@@ -48,6 +48,11 @@ def prune_windows(connection: Connection, before_ns: int) -> tuple[int, int]:
     return len(places), entries
 
 
+def prune_refusals(connection: Connection, before_ns: int) -> int:
+    """Delete which budget refused a call, of calls before then; nothing was spent by them. All at once."""
+    return connection.execute(f"DELETE FROM budget_entries WHERE {_REFUSED} AND at_ns < ?", (before_ns,)).rowcount  # noqa: S608
+
+
 def prune_alerts(connection: Connection, before_ns: int) -> int:
     """Delete up to `STEP` alerts of before then that were read or are resolved, and what was sent of them."""
     found: Sequence[tuple[str]] = connection.execute(
@@ -61,6 +66,7 @@ def prune_alerts(connection: Connection, before_ns: int) -> int:
 
 
 _SAME: Final = "budget = ? AND key = ? AND window_id = ?"
+_REFUSED: Final = "nano = 0 AND tokens = 0 AND calls = 0"
 _SEEN: Final = "at_ns < ? AND state IN ('read', 'resolved')"
 # A window is not over for whoever still holds a reservation in it.
 _OVER: Final = """w.counts_until IS NOT NULL AND w.counts_until < ? AND NOT EXISTS (

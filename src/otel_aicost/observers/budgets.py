@@ -43,7 +43,7 @@ _SECOND: Final = 10**9
 class Hold:
     """What one call has to do with budgets. Made before the call; settled once for each of its responses."""
 
-    __slots__ = ("body", "call", "counted", "id", "lines", "replaced_by", "reserved", "settled", "subject")
+    __slots__ = ("body", "call", "counted", "id", "lines", "refused", "replaced_by", "reserved", "settled", "subject")
 
     def __init__(
         self, identifier: str, call: Call, subject: Subject, body: Mapping[str, Any], lines: tuple[Line, ...]
@@ -56,6 +56,8 @@ class Hold:
         self.lines = lines
         self.replaced_by: frozenset[str] = frozenset()
         """The budgets that fell back: each does so once."""
+        self.refused: Line | None = None
+        """The budget that stopped it."""
         self.reserved = False
         self.counted: tuple[Line, ...] = ()
         """What the process itself counts for it."""
@@ -101,6 +103,7 @@ class BudgetObserver:
         refused = self._through_fallbacks(hold, prompt, price, self._reserve)
         if refused is not None:
             hold.call = made
+            hold.refused = next(line for line in hold.lines if line.budget.name == refused.budget)
         return refused
 
     def look(
@@ -172,6 +175,8 @@ class BudgetObserver:
         """A response of the call ended: what it took is spent, what was reserved beyond that is free again."""
         reservation = hold.id if hold.reserved and not hold.settled else None
         hold.settled += 1
+        if hold.refused is not None:
+            return Settlement(None, (), refused=hold.refused)
         self._lately.learn(record)
         lines = tuple(line._replace(amounts=self._spent(line, record)) for line in hold.lines)
         self._local.settled(hold.counted, lines)

@@ -51,7 +51,7 @@ class Account:
 
     def _without_entry(self, budget: Budget) -> str:
         if self.blocked:
-            return "it is about the call, which was blocked: nothing was spent"
+            return "it is about the call, which was blocked: nothing was spent, nothing is reserved"
         if budget.period.kind == "call":
             return f"it is about each call by itself: {limits_text(budget.limits)} at the most"
         if self.call["cost_nano"] is None and self.call["unpriced"] is None:
@@ -104,17 +104,16 @@ def _line(call: Mapping[str, Any]) -> str:
 
 
 def _grid(entries: Sequence[Entry], *, refused: bool) -> Grid:
-    return Grid(
-        [
-            Column("refused by" if refused else "budget", [entry.budget for entry in entries], right=False),
-            Column("key", [entry.key for entry in entries], right=False, fold=True),
-            Column("window", [window_text(entry.window) for entry in entries], right=False),
-            Column("needed" if refused else "reserved", [_told(entry.reserved) for entry in entries], right=False),
-            Column("settled", [_told(entry.settled) for entry in entries], right=False),
-            Column("spent now", [_held(entry) for entry in entries], right=False),
-            Column("limit", [limits_text(entry.limits) or "-" for entry in entries], right=False),
-        ]
-    )
+    columns = [
+        Column("refused by" if refused else "budget", [entry.budget for entry in entries], right=False),
+        Column("key", [entry.key for entry in entries], right=False, fold=True),
+        Column("window", [window_text(entry.window) for entry in entries], right=False),
+        Column("needed" if refused else "reserved", [_told(entry.reserved) for entry in entries], right=False),
+        Column("settled", [_told(entry.settled) for entry in entries], right=False),
+        Column("spent now", [_held(entry) for entry in entries], right=False),
+        Column("limit", [limits_text(entry.limits) or "-" for entry in entries], right=False),
+    ]
+    return Grid([column for column in columns if not (refused and column.heading == "settled")])
 
 
 def _entry(entry: Entry, *, refused: bool) -> dict[str, Any]:
@@ -145,6 +144,6 @@ def _told(amounts: Amounts) -> str:
 def _held(entry: Entry) -> str:
     """What is spent, of what is limited."""
     if entry.spent is None:
-        return "(over)"
+        return "-"
     pairs = zip(entry.spent, entry.limits, strict=True)
     return limits_text(Limits(*(spent if limit is not None else None for spent, limit in pairs))) or _told(entry.spent)
