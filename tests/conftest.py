@@ -5,12 +5,29 @@ from __future__ import annotations
 import os
 import signal
 
+import hypothesis
 import pytest
 
 from otel_aicost import faults
 
 # A runner started in the background ignores Ctrl-C, and its children inherit that: some tests are about Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run each sweep and race at full length: many minutes")
+
+
+def pytest_configure(config):
+    if config.getoption("--long"):
+        hypothesis.settings.register_profile("long", max_examples=10_000)
+        hypothesis.settings.load_profile("long")
+
+
+@pytest.fixture(scope="session")
+def long(pytestconfig):
+    """Whether the suite runs at full length."""
+    return pytestconfig.getoption("--long")
 
 
 @pytest.fixture(autouse=True)
