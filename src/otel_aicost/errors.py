@@ -5,7 +5,7 @@ AICostError
 │   ├── PriceFileError  a price file is wrong; each mistake names file, line and key
 │   └── BudgetFileError a file of budgets is wrong; as above
 ├── LedgerError         the ledger cannot be opened, read or migrated
-└── BudgetExceeded      a call was not sent: a budget with `on_exceed: block` does not allow it
+└── BudgetExceeded      a call was not sent: a budget with `on_exceed: block` or `fallback` does not allow it
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class LedgerError(AICostError):
 class BudgetExceeded(AICostError):  # noqa: N818 - the name users catch; it is no failure of anything
     """A call was not sent, because a budget with `on_exceed: block` does not allow it.
 
+    Or one with `on_exceed: fallback`, whose model cannot take the place of the call's own.
     The only exception that otel-aicost ever raises into an application, and only where a budget asks for it.
     """
 

@@ -171,6 +171,10 @@ class Call:
     """Not known to be billable: there is a call to record only if the response holds a usage."""
     priced_by_request: bool = False
     """The model of the request decides the price rather than the one of the response."""
+    replaceable: bool = False
+    """The request names its model in its body alone, so that another one can take its place."""
+    asked_model: str | None = None
+    """What the application asked for, where a budget had `request_model` take its place."""
     sdk: str | None = None
     sdk_span: bool = False
     """The SDK opens a span of its own for this call."""
@@ -208,6 +212,8 @@ class Record:
     service: str
     request_model: str | None = None
     response_model: str | None = None
+    asked_model: str | None = None
+    """What the application asked for, where a budget had `request_model` take its place."""
     response_id: str | None = None
     usage: Usage = field(default_factory=lambda: NO_USAGE)
     conditions: Conditions = field(default_factory=lambda: NO_CONDITIONS)

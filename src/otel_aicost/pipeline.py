@@ -160,7 +160,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - an error of ours must not stop a call
             faults.report("budgets.admit", error)
             return None
-        return self._refuse(opened, refused)
+        return self._decided(opened, opened.hold, refused)
 
     async def admit_async(self, opened: OpenCall) -> BudgetExceeded | None:
         """As `admit`, without blocking the event loop."""
@@ -171,7 +171,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - as above
             faults.report("budgets.admit", error)
             return None
-        return self._refuse(opened, refused)
+        return self._decided(opened, opened.hold, refused)
 
     def look(self, call: Call, prompt_tokens: int) -> tuple[BudgetExceeded | None, Amounts | None]:
         """Why such a call would not be sent now, and what it may take; nothing is reserved or recorded."""
@@ -185,7 +185,8 @@ class Pipeline:
         """Those that hold now."""
         return () if self._budgets is None else self._budgets.now()
 
-    def _refuse(self, opened: OpenCall, refused: BudgetExceeded | None) -> BudgetExceeded | None:
+    def _decided(self, opened: OpenCall, hold: Hold, refused: BudgetExceeded | None) -> BudgetExceeded | None:
+        opened.call = hold.call  # with another model, where a budget fell back to one
         if refused is not None:
             named = {names.AICOST_BUDGET: refused.budget, names.AICOST_BUDGET_KEY: refused.key or None}
             told = {name: value for name, value in named.items() if value is not None}
@@ -311,6 +312,7 @@ class Pipeline:
             service=self.service(),
             request_model=call.request_model,
             response_model=reading.model,
+            asked_model=call.asked_model,
             response_id=reading.response_id,
             usage=outcome.usage,
             conditions=conditions,

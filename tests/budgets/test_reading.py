@@ -118,7 +118,7 @@ def test_each_key_is_read(keys, expected):
         ({"period": "daily"}, "b[0].period: must be one of call, hour, day"),
         ({"period": None}, "b[0].period: is missing"),
         ({"name": "a b"}, "b[0].name: must be letters"),
-        ({"on_exceed": "stop"}, "b[0].on_exceed: must be one of warn, block and not 'stop'"),
+        ({"on_exceed": "stop"}, "b[0].on_exceed: must be one of warn, block, {fallback: MODEL} and not 'stop'"),
         ({"mode": "fast"}, "b[0].mode: must be one of balanced, strict"),
         ({"alert_at": "[0]"}, "b[0].alert_at: must be a list of shares"),
         ({"alert_at": "0.5"}, "b[0].alert_at: must be a list of shares"),

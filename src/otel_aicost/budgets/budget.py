@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 
     from otel_aicost.budgets.window import Period, Window
 
-OnExceed = Literal["warn", "block"]
+OnExceed = Literal["warn", "block", "fallback"]
 Mode = Literal["balanced", "strict"]
 OnUnpriced = Literal["allow", "warn", "block", "assume"]
-OnStoreDown = Literal["open", "closed"]
+OnStoreDown = Literal["open", "closed", "local"]
 
 ON_EXCEED: Final[tuple[OnExceed, ...]] = ("warn", "block")
+"""What is one word; the other is `fallback`, with a model."""
 MODES: Final[tuple[Mode, ...]] = ("balanced", "strict")
-ON_STORE_DOWN: Final[tuple[OnStoreDown, ...]] = ("open", "closed")
+ON_STORE_DOWN: Final[tuple[OnStoreDown, ...]] = ("open", "closed", "local")
+REPLACEABLE: Final = "chat"
+"""The operation whose model a fallback replaces, unless the budget matches another."""
 
 LEASE_SECONDS: Final = 60.0
 """How long what a killed process had reserved stays reserved."""
@@ -91,6 +94,8 @@ class Budget:
     per: tuple[str, ...] = ()
     """One window for each value: names of tags, or `trace`, or `service`. A call without one is not concerned."""
     on_exceed: OnExceed = "warn"
+    fallback: str | None = None
+    """The model that takes the place of the one asked for, with `on_exceed: fallback`."""
     mode: Mode = "balanced"
     alert_at: tuple[Decimal, ...] = (Decimal(1),)
     """Shares of a limit at which a line is logged, once a window; ascending."""
@@ -105,13 +110,18 @@ class Budget:
 
     @property
     def blocks(self) -> bool:
-        """Whether it may ever stop a call."""
-        return self.on_exceed == "block"
+        """Whether it may ever stop a call as it was made: it is asked before one is sent."""
+        return self.on_exceed != "warn"
 
     @property
-    def closed(self) -> bool:
-        """Whether it stops calls while nobody knows what is spent."""
-        return (self.on_store_down or ("closed" if self.mode == "strict" else "open")) == "closed"
+    def when_down(self) -> OnStoreDown:
+        """What becomes of calls while nobody knows what is spent."""
+        return self.on_store_down or ("closed" if self.mode == "strict" else "open")
+
+    @property
+    def replaced_operation(self) -> str:
+        """The operation of the calls in which its fallback may take the place of the model."""
+        return self.match.operation or REPLACEABLE
 
     def key(self, subject: Subject) -> str | None:
         """The key of the call's window: `""` where there is one for all, `None` if the budget is not concerned."""
@@ -141,6 +151,8 @@ class Line(NamedTuple):
     amounts: Amounts = Amounts()
     checked: Limits = Limits()
     """The limits that the amounts have to fit in; none where the amount is not known and that is allowed."""
+    passes: bool = False
+    """The call is what the budget falls back to: it counts there, and is not stopped."""
 
 
 @dataclass(frozen=True, slots=True)

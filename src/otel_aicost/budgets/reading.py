@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeVar
 
-    from otel_aicost.budgets.budget import OnUnpriced
+    from otel_aicost.budgets.budget import OnExceed, OnUnpriced
 
     T = TypeVar("T", bound=str)
 
@@ -107,7 +107,6 @@ class _Reader(Reader):
         told: dict[str, Any] = {
             "match": self.match(fields, at),
             "per": self.value(fields, at, "per", _per),
-            "on_exceed": self.value(fields, at, "on_exceed", _one_of(ON_EXCEED)),
             "mode": self.value(fields, at, "mode", _one_of(MODES)),
             "alert_at": self.value(fields, at, "alert_at", _shares),
             "on_store_down": self.value(fields, at, "on_store_down", _one_of(ON_STORE_DOWN)),
@@ -116,6 +115,9 @@ class _Reader(Reader):
         unpriced = self.value(fields, at, "on_unpriced", _unpriced)
         if unpriced is not None:
             told["on_unpriced"], told["assumed_nano"] = unpriced
+        exceeded = self.value(fields, at, "on_exceed", _exceeded)
+        if exceeded is not None:
+            told["on_exceed"], told["fallback"] = exceeded
         self.value(fields, at, "note", text_of)
         overrides = self.overrides(fields, at, limits)
         if overrides and not told["per"]:
@@ -260,6 +262,25 @@ def _shares(node: yaml.Node) -> tuple[Decimal, ...]:
     if not all(share.is_finite() and Decimal("0.001") <= share <= 10 for share in shares):  # noqa: PLR2004 - as it says
         raise WrongError(msg)
     return tuple(sorted({*shares, Decimal(1)}))  # that all is spent is always said
+
+
+def _exceeded(node: yaml.Node) -> tuple[OnExceed, str | None]:
+    """`warn`, `block`, `fallback: MODEL` in quotes, or the mapping that it is without them."""
+    msg = "must be one of warn, block, {fallback: MODEL}"
+    if isinstance(node, yaml.MappingNode):
+        given = dict(pairs(node))
+        if given.keys() != {"fallback"}:
+            raise WrongError(msg)
+        return "fallback", text_of(given["fallback"])
+    text = text_of(node)
+    word, colon, model = text.partition(":")
+    if word.strip().lower() == "fallback" and colon and model.strip():
+        return "fallback", model.strip()
+    for known in ON_EXCEED:
+        if known == text.lower():
+            return known, None
+    msg = f"{msg} and not {text!r}"
+    raise WrongError(msg)
 
 
 def _unpriced(node: yaml.Node) -> tuple[OnUnpriced, int]:

@@ -20,7 +20,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from otel_aicost import faults
 from otel_aicost.capture.exchange import Exchange
 from otel_aicost.model import Call, Outcome
-from otel_aicost.providers import endpoint_of, provider_of
+from otel_aicost.providers import endpoint_of, names_model, provider_of
 from otel_aicost.providers.base import Endpoint, Provider, Sent
 from otel_aicost.tags import current
 
@@ -47,6 +47,8 @@ class Route(NamedTuple):
     endpoint: Endpoint
     host: str
     port: int | None
+    names_model: bool
+    """Its path says which model is asked."""
 
 
 class _Pending:
@@ -64,6 +66,18 @@ class _Pending:
     def awaits_budget(self) -> bool:
         """Whether the budgets have to be asked before the call is sent."""
         return self.opened.awaits_budget
+
+    def as_admitted(self, args: Any, kwargs: Any) -> tuple[Any, Any]:  # noqa: ANN401
+        """The arguments of the request, with the model a budget fell back to, if one did."""
+        call = self.opened.call
+        if call.asked_model is None:
+            return args, kwargs
+        changed = copy(_options(args, kwargs))  # the application may send its own again
+        for part in ("json_data", "extra_json"):
+            body = getattr(changed, part)
+            if isinstance(body, dict) and "model" in body:
+                setattr(changed, part, {**body, "model": call.request_model})
+        return _replaced(args, kwargs, changed)
 
     def respond(self, processed: Mapping[str, Any]) -> None:
         """A final HTTP response is here; `processed` is what `_process_response` gets."""
@@ -94,7 +108,7 @@ class StainlessCapture:
 
     def __init__(self, sink: Sink, packages: tuple[str, ...] = PACKAGES) -> None:
         self._sink: Sink | None = sink
-        self._routes: dict[tuple[str, int | None, str], Route] = {}
+        self._routes: dict[tuple[str, int | None, bytes, str], Route] = {}
         self._wrapped: list[tuple[type, str, Any]] = []
         self.patched: dict[str, tuple[str, ...]] = {}
         """Package -> the functions that are wrapped."""
@@ -138,6 +152,7 @@ class StainlessCapture:
         pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
         if pending is not None and _attempt(pending.awaits_budget):
             _admitted(pending)
+            args, kwargs = _attempt(pending.as_admitted, args, kwargs) or (args, kwargs)
         token = _pending.set(pending)
         if pending is not None:
             _attempt(pending.opened.enter)
@@ -163,6 +178,7 @@ class StainlessCapture:
         pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
         if pending is not None and _attempt(pending.awaits_budget):
             await _admitted_async(pending)
+            args, kwargs = _attempt(pending.as_admitted, args, kwargs) or (args, kwargs)
         token = _pending.set(pending)
         if pending is not None:
             _attempt(pending.opened.enter)
@@ -188,7 +204,7 @@ class StainlessCapture:
         sink = self._sink
         if sink is None or not is_instrumentation_enabled():
             return None
-        options = kwargs["options"] if "options" in kwargs else args[1]
+        options = _options(args, kwargs)
         if options.method.lower() != "post":  # a GET returns stored objects, with the usage of their making
             return None
         body = options.json_data if isinstance(options.json_data, dict) else {}
@@ -207,14 +223,15 @@ class StainlessCapture:
 
     def _route(self, sink: Sink, client: Any, url: str) -> Route:  # noqa: ANN401
         base = client.base_url
-        key = (base.host, base.port, url)
+        key = (base.host, base.port, base.raw_path, url)
         route = self._routes.get(key)
         if route is None:
             if len(self._routes) >= _ROUTES_KEPT:
                 self._routes.clear()
             there = urlsplit(url if "://" in url else f"{base}/{url.lstrip('/')}")
             host, port = there.hostname or "", there.port or _DEFAULT_PORTS.get(there.scheme)
-            route = Route(provider_of(host, port, sink.settings.provider_hosts), endpoint_of(url), host, port)
+            provider = provider_of(host, port, sink.settings.provider_hosts)
+            route = Route(provider, endpoint_of(url), host, port, names_model(there.path))
             self._routes[key] = route
         return route
 
@@ -225,6 +242,10 @@ def _ask_for_usage(route: Route, sent: Sent) -> Mapping[str, Any] | None:
     return ask.ask(sent.body) if ask is not None and sent.stream else None
 
 
+def _options(args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+    return kwargs["options"] if "options" in kwargs else args[1]
+
+
 def _replaced(args: Any, kwargs: Any, options: Any) -> tuple[Any, Any]:  # noqa: ANN401
     """The arguments of a request with other options."""
     if "options" in kwargs:
@@ -233,7 +254,7 @@ def _replaced(args: Any, kwargs: Any, options: Any) -> tuple[Any, Any]:  # noqa:
 
 
 def _call(client: Any, route: Route, sent: Sent) -> Call:  # noqa: ANN401
-    provider, endpoint, host, port = route
+    provider, endpoint, host, port, fixed = route
     told = endpoint.describe(sent)
     return Call(
         provider=provider.name,
@@ -251,6 +272,7 @@ def _call(client: Any, route: Route, sent: Sent) -> Call:  # noqa: ANN401
         free=endpoint.free,
         only_with_usage=endpoint.only_with_usage,
         priced_by_request=provider.priced_by_request,
+        replaceable=told.model is not None and not fixed,
         sdk=_package(type(client)),
         # anthropic 2 makes spans of its own unless it is told not to; it alone has the property
         sdk_span=getattr(client, "_tracer", None) is not None,

@@ -9,13 +9,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost import faults
-from otel_aicost.budgets.budget import NANO_DIGITS, Amounts, Line, Subject, exceeded
+from otel_aicost.budgets.budget import NANO_DIGITS, Amounts, Limits, Line, Subject, exceeded
 from otel_aicost.budgets.window import FOREVER, window_at
 from otel_aicost.ledger.balances import Refusal, Settlement
 from otel_aicost.ledger.writer import StoreDownError
 from otel_aicost.model import UNPRICED_USAGE
 from otel_aicost.observers.estimates import Lately, estimate, foresee
-from otel_aicost.observers.refusals import because_down, because_over, because_unpriced, say_unpriced
+from otel_aicost.observers.fallback import fallen_back
+from otel_aicost.observers.refusals import because_down, because_over, because_stuck, because_unpriced, say_unpriced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,13 +39,19 @@ _SECOND: Final = 10**9
 class Hold:
     """What one call has to do with budgets. Made before the call; settled once for each of its responses."""
 
-    __slots__ = ("body", "call", "id", "lines", "reserved", "settled")
+    __slots__ = ("body", "call", "id", "lines", "replaced_by", "reserved", "settled", "subject")
 
-    def __init__(self, identifier: str, call: Call, body: Mapping[str, Any], lines: tuple[Line, ...]) -> None:
+    def __init__(
+        self, identifier: str, call: Call, subject: Subject, body: Mapping[str, Any], lines: tuple[Line, ...]
+    ) -> None:
         self.id = identifier
         self.call = call
+        """With another model than it was made with, where a budget fell back to that."""
+        self.subject = subject
         self.body: Mapping[str, Any] = body
         self.lines = lines
+        self.replaced_by: frozenset[str] = frozenset()
+        """The budgets that fell back: each does so once."""
         self.reserved = False
         self.settled = 0
 
@@ -73,12 +80,20 @@ class BudgetObserver:
         if call.free or call.only_with_usage:
             return None
         lines = self._lines(subject, call.started_ns)
-        return Hold(identifier, call, body, lines) if lines else None
+        return Hold(identifier, call, subject, body, lines) if lines else None
 
     def admit(self, hold: Hold, price: Pricing) -> BudgetExceeded | None:
-        """Reserve what the call may cost in every budget that may stop it, or in none: then why not."""
-        foreseen = estimate(hold.call, hold.body, price)
+        """Reserve what the call may cost in every budget that may stop it, or in none: then why not.
+
+        Where the budget that stops it falls back to another model, `hold.call` has that one from then on, and all
+        budgets are asked again.
+        """
+        refused = self._falling_back(hold, price, lambda: self._admit(hold, price))
         hold.body = {}
+        return refused
+
+    def _admit(self, hold: Hold, price: Pricing) -> BudgetExceeded | None:
+        foreseen = estimate(hold.call, hold.body, price)
         if foreseen.free:
             return None
         refused = self._decide(hold, foreseen, lambda lines: self._reserve(hold, lines))
@@ -95,11 +110,38 @@ class BudgetObserver:
         hold = self.hold("", call, subject, {})
         if hold is None or not hold.blocking:
             return None, None
+
+        def ask() -> BudgetExceeded | None:
+            foreseen = foresee(hold.call, prompt_tokens, price)
+            return None if foreseen.free else self._decide(hold, foreseen, self._look)
+
         foreseen = foresee(call, prompt_tokens, price)
         if foreseen.free:
             return None, foreseen.most
-        refused = self._decide(hold, foreseen, self._look)
+        refused = self._falling_back(hold, price, ask)
         return refused, Amounts(*map(max, *(line.amounts for line in hold.lines), Amounts()))
+
+    def _falling_back(
+        self, hold: Hold, price: Pricing, ask: Callable[[], BudgetExceeded | None]
+    ) -> BudgetExceeded | None:
+        """Ask all budgets about the call, and again with the model that one falls back to, until it is decided."""
+        made, refused = hold.call, ask()
+        while refused is not None:
+            line = next(line for line in hold.lines if line.budget.name == refused.budget)
+            if line.budget.fallback is None:
+                break
+            changed = fallen_back(hold.call, line, price)
+            if isinstance(changed, str):
+                refused = because_stuck(refused, line.budget.fallback, changed)
+                break
+            hold.replaced_by |= {line.budget.name}
+            hold.call = changed
+            subject = hold.subject._replace(model=changed.request_model or "")
+            hold.lines = self._lines(subject, changed.started_ns, hold.replaced_by)
+            refused = ask()
+        if refused is not None:
+            hold.call = made
+        return refused
 
     def now(self) -> tuple[Budget, ...]:
         """The budgets that hold for a call that begins now."""
@@ -112,7 +154,10 @@ class BudgetObserver:
         hold.lines = tuple(
             self._foreseen(line, foreseen, hold.call) if line.budget.blocks else line for line in hold.lines
         )
-        blocking = [line for line in hold.lines if line.budget.blocks]
+        # Those that have a way out come first: what they make of the call may fit the others.
+        blocking = sorted(
+            (line for line in hold.lines if line.budget.blocks), key=lambda line: not line.budget.fallback
+        )
         refused = next(filter(None, (_alone(line, foreseen.unpriced) for line in blocking)), None)
         if refused is not None:
             return refused
@@ -151,13 +196,16 @@ class BudgetObserver:
         lines = self._lines(subject, record.started_ns)
         return _settlement(None, tuple(line._replace(amounts=self._spent(line, record)) for line in lines))
 
-    def _lines(self, subject: Subject, started_ns: int) -> tuple[Line, ...]:
+    def _lines(self, subject: Subject, started_ns: int, replaced_by: frozenset[str] = frozenset()) -> tuple[Line, ...]:
         lines = []
         for budget in self._plans.now().budgets:
             key = budget.key(subject)
             if key is not None:
                 limits = budget.limits_of(key)
-                lines.append(Line(budget, key, _window(budget, started_ns // _SECOND), limits, checked=limits))
+                passes = budget.name in replaced_by or budget.fallback == subject.model
+                checked = Limits() if passes else limits
+                window = _window(budget, started_ns // _SECOND)
+                lines.append(Line(budget, key, window, limits, checked=checked, passes=passes))
         return tuple(lines)
 
     def _foreseen(self, line: Line, foreseen: Estimate, call: Call) -> Line:
@@ -170,8 +218,8 @@ class BudgetObserver:
         if line.budget.on_unpriced == "assume":
             return line._replace(amounts=amounts._replace(nano=line.budget.assumed_nano))
         # Nobody knows what it costs: unless that is allowed whatever was spent, something has to be left.
-        left = None if line.budget.on_unpriced == "allow" else line.limits.nano
-        return line._replace(amounts=amounts._replace(nano=0), checked=line.limits._replace(nano=left))
+        left = None if line.budget.on_unpriced == "allow" else line.checked.nano
+        return line._replace(amounts=amounts._replace(nano=0), checked=line.checked._replace(nano=left))
 
     def _reserve(self, hold: Hold, lines: list[Line]) -> BudgetExceeded | None:
         if not lines:
@@ -245,6 +293,8 @@ def _settlement(reservation: str | None, lines: tuple[Line, ...]) -> Settlement 
 
 def _alone(line: Line, unpriced: Unpriced | None) -> BudgetExceeded | None:
     """Why a call is not to be sent whatever else was spent."""
+    if line.passes:
+        return None
     if unpriced is not None and line.limits.nano is not None and line.budget.on_unpriced == "block":
         return because_unpriced(line, unpriced)
     return _too_much(line) if line.budget.period.kind == "call" else None
@@ -252,7 +302,7 @@ def _alone(line: Line, unpriced: Unpriced | None) -> BudgetExceeded | None:
 
 def _unasked(lines: list[Line], error: Exception) -> BudgetExceeded | None:
     """Why a call is not to be sent while nobody knows what is spent."""
-    closed = [line for line in lines if line.budget.closed]
+    closed = [line for line in lines if line.budget.when_down == "closed" and not line.passes]
     # What is more than a whole limit by itself never fits: a limit of 0 needs no ledger to hold.
     return because_down(closed[0], error) if closed else next(filter(None, map(_too_much, lines)), None)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _AS_THEY_ARE = (
     *("id", "duration_ns", "first_chunk_ns", "provider", "operation", "request_model", "response_model"),
-    *("response_id", "status", "estimated", "error_type", "service", "host", "stream", "sdk"),
+    *("asked_model", "response_id", "status", "estimated", "error_type", "service", "host", "stream", "sdk"),
     *("trace_id", "span_id"),
 )
 

@@ -58,6 +58,12 @@ def because_down(line: Line, error: Exception) -> BudgetExceeded:
     return BudgetExceeded(reason, budget=line.budget.name, key=line.key, limit=_limit(line))
 
 
+def because_stuck(refused: BudgetExceeded, model: str, why: str) -> BudgetExceeded:
+    """The refusal of a budget whose fallback `model` cannot take the place of the call's own, and why."""
+    facts = {name: value for name, value in vars(refused).items() if name != "reason"}
+    return BudgetExceeded(f"{refused.reason}; it cannot fall back to {model}: {why}", **facts)
+
+
 def say_unpriced(line: Line, unpriced: Unpriced) -> None:
     """Warn of a call that is let through without a price, where the budget says `on_unpriced: warn`."""
     if line.budget.on_unpriced == "warn" and line.limits.nano is not None:

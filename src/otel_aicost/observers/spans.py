@@ -93,6 +93,8 @@ class SpanObserver:
             span = self._late(record, span)
         if span.is_recording():
             span.set_attributes(attributes(record))
+            if record.asked_model is not None:
+                span.update_name(_name(record.operation, record.request_model))
         if record.status in {"error", "blocked"}:
             span.set_status(Status(StatusCode.ERROR))
         span.end(end_time=record.started_ns + record.duration_ns)
@@ -126,6 +128,9 @@ def attributes(record: Record) -> dict[str, str | int | float | bool | tuple[str
     """What a span says of a finished call."""
     said: dict[str, object] = {
         **record.parameters,
+        names.AICOST_FALLBACK_FROM: record.asked_model,
+        # Said at the opening already, of the model that was replaced.
+        names.REQUEST_MODEL: None if record.asked_model is None else record.request_model,
         names.RESPONSE_MODEL: record.response_model,
         names.RESPONSE_ID: record.response_id,
         names.FINISH_REASONS: record.finish_reasons or None,

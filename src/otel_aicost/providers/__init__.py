@@ -76,6 +76,11 @@ def endpoint_of(path: str) -> Endpoint:
     return STORED if path.rpartition("/")[0].endswith(openai.STORED_UNDER) else UNKNOWN
 
 
+def names_model(path: str) -> bool:
+    """Whether a path says which model is asked, so that the body has no say in it."""
+    return azure.IN_PATH in path
+
+
 def _is_local(host: str) -> bool:
     if host == "localhost" or host.endswith((".local", ".internal", ".lan")):
         return True
