@@ -119,6 +119,11 @@ class Budget:
         return self.on_store_down or ("closed" if self.mode == "strict" else "open")
 
     @property
+    def counted_here(self) -> bool:
+        """Whether each process holds it by its own count while the ledger does not answer."""
+        return self.blocks and self.when_down == "local"
+
+    @property
     def replaced_operation(self) -> str:
         """The operation of the calls in which its fallback may take the place of the model."""
         return self.match.operation or REPLACEABLE

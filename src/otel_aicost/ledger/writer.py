@@ -90,6 +90,8 @@ class Writer:
         self.name = name
         self.alert: Callable[[Alert], object] | None = None
         """Told of limits that are reached."""
+        self.seen: Callable[[Line, Amounts], object] | None = None
+        """Told how the windows stood, spent and reserved, whenever they were looked at for a reservation."""
         self._open_store = open_store
         self._retention_days = retention_days
         self._lease_ns = int(lease_seconds * 1e9)
@@ -219,7 +221,7 @@ class Writer:
 
     def _reserve(self, connection: Connection, identifier: str, lines: Sequence[Line]) -> Refusal | None:
         now = time.time_ns()
-        return balances.reserve(connection, identifier, lines, now, now + self._lease_ns)
+        return balances.reserve(connection, identifier, lines, now, now + self._lease_ns, self.seen)
 
     def _reserve_slices(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> Refusal | None:
         """Reserve for one call in the ledger, and slices for those that come after it."""

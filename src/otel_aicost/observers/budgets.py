@@ -16,6 +16,7 @@ from otel_aicost.ledger.writer import StoreDownError
 from otel_aicost.model import UNPRICED_USAGE
 from otel_aicost.observers.estimates import Lately, estimate, foresee
 from otel_aicost.observers.fallback import fallen_back
+from otel_aicost.observers.local_counts import LocalCounts
 from otel_aicost.observers.refusals import because_down, because_over, because_stuck, because_unpriced, say_unpriced
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _SECOND: Final = 10**9
 class Hold:
     """What one call has to do with budgets. Made before the call; settled once for each of its responses."""
 
-    __slots__ = ("body", "call", "id", "lines", "replaced_by", "reserved", "settled", "subject")
+    __slots__ = ("body", "call", "counted", "id", "lines", "replaced_by", "reserved", "settled", "subject")
 
     def __init__(
         self, identifier: str, call: Call, subject: Subject, body: Mapping[str, Any], lines: tuple[Line, ...]
@@ -53,6 +54,8 @@ class Hold:
         self.replaced_by: frozenset[str] = frozenset()
         """The budgets that fell back: each does so once."""
         self.reserved = False
+        self.counted: tuple[Line, ...] = ()
+        """What the process itself counts for it."""
         self.settled = 0
 
     @property
@@ -69,8 +72,10 @@ class BudgetObserver:
         self._plans = plans
         self.writer = writer
         self._lately = Lately()
+        self._local = LocalCounts()
         if writer is not None:
             writer.alert = say
+            writer.seen = self._local.saw
             writer.warm()
         elif any(budget.period.kind != "call" for budget in plans.now().budgets):
             faults.say("budgets without ledger", _NO_LEDGER)
@@ -182,6 +187,8 @@ class BudgetObserver:
         hold.settled += 1
         self._lately.learn(record)
         lines = tuple(line._replace(amounts=self._spent(line, record)) for line in hold.lines)
+        self._local.settled(hold.counted, lines)
+        hold.counted = ()
         self._compare(lines)
         return _settlement(reservation, lines)
 
@@ -194,7 +201,9 @@ class BudgetObserver:
     def charge(self, record: Record, subject: Subject) -> Settlement | None:
         """Hold a call that was made without us, and so could not be stopped, against its budgets."""
         lines = self._lines(subject, record.started_ns)
-        return _settlement(None, tuple(line._replace(amounts=self._spent(line, record)) for line in lines))
+        lines = tuple(line._replace(amounts=self._spent(line, record)) for line in lines)
+        self._local.settled((), lines)
+        return _settlement(None, lines)
 
     def _lines(self, subject: Subject, started_ns: int, replaced_by: frozenset[str] = frozenset()) -> tuple[Line, ...]:
         lines = []
@@ -225,15 +234,32 @@ class BudgetObserver:
         if not lines:
             return None
         if self.writer is None:
-            return _unasked(lines, StoreDownError("there is no ledger"))
+            return self._unasked(hold, lines, StoreDownError("there is no ledger"))
         hold.reserved = True  # before it is: if this is interrupted, nobody knows whether it was
         try:
             refusal = self.writer.reserve(hold.id, lines)
         except StoreDownError as error:
             hold.reserved = False
-            return _unasked(lines, error)
+            return self._unasked(hold, lines, error)
         hold.reserved = refusal is None
-        return None if refusal is None else because_over(refusal)
+        if refusal is not None:
+            return because_over(refusal)
+        self._local.admitted(lines)
+        hold.counted = tuple(lines)
+        return None
+
+    def _unasked(self, hold: Hold, lines: list[Line], error: Exception) -> BudgetExceeded | None:
+        """Why a call is not to be sent while nobody knows what is spent."""
+        closed = [line for line in lines if line.budget.when_down == "closed" and not line.passes]
+        if closed:
+            return because_down(closed[0], error)
+        # What is more than a whole limit by itself never fits: a limit of 0 needs no ledger to hold.
+        refused = next(filter(None, map(_too_much, lines)), None)
+        if refused is None and (refusal := self._local.admit(lines)) is not None:
+            refused = because_over(refusal, f"; counted by this process alone: {error}")
+        if refused is None:
+            hold.counted = tuple(lines)
+        return refused
 
     def _look(self, lines: list[Line]) -> BudgetExceeded | None:
         if not lines:
@@ -261,6 +287,8 @@ class BudgetObserver:
 
     def _withdraw(self, hold: Hold) -> None:
         settlement = _settlement(hold.id, tuple(line._replace(amounts=Amounts()) for line in hold.lines))
+        self._local.settled(hold.counted, ())
+        hold.counted = ()
         if hold.reserved and settlement is not None and self.writer is not None:
             self.writer.release(settlement)
 
@@ -298,13 +326,6 @@ def _alone(line: Line, unpriced: Unpriced | None) -> BudgetExceeded | None:
     if unpriced is not None and line.limits.nano is not None and line.budget.on_unpriced == "block":
         return because_unpriced(line, unpriced)
     return _too_much(line) if line.budget.period.kind == "call" else None
-
-
-def _unasked(lines: list[Line], error: Exception) -> BudgetExceeded | None:
-    """Why a call is not to be sent while nobody knows what is spent."""
-    closed = [line for line in lines if line.budget.when_down == "closed" and not line.passes]
-    # What is more than a whole limit by itself never fits: a limit of 0 needs no ledger to hold.
-    return because_down(closed[0], error) if closed else next(filter(None, map(_too_much, lines)), None)
 
 
 def _too_much(line: Line) -> BudgetExceeded | None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 CURRENCIES: Final = ("USD", "tokens", "calls")
 
 
-def because_over(refusal: Refusal) -> BudgetExceeded:
-    """The limit is reached, or this call may pass it."""
+def because_over(refusal: Refusal, who: str = "") -> BudgetExceeded:
+    """The limit is reached, or this call may pass it; `who` ends the sentence with who says so, if not the ledger."""
     line, unit = refusal.line, refusal.unit
     currency = CURRENCIES[unit]
     limit, needed = line.checked[unit] or 0, line.amounts[unit]
@@ -31,7 +31,7 @@ def because_over(refusal: Refusal) -> BudgetExceeded:
         reason = (
             f"{_named(line)}: {_amount(refusal.spent[unit], unit)} {currency} spent and "
             f"{_amount(refusal.reserved[unit], unit)} reserved of {_amount(limit, unit)}, "
-            f"this call may take {_amount(needed, unit)}{when}"
+            f"this call may take {_amount(needed, unit)}{when}{who}"
         )
     return BudgetExceeded(
         reason,
