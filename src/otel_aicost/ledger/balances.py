@@ -9,18 +9,20 @@ seconds since the epoch.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from otel_aicost.budgets.budget import Amounts, Limits, crossed, exceeded
 from otel_aicost.budgets.window import counts_until
 from otel_aicost.ledger.slices import CALLS, PART
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from otel_aicost.budgets.budget import Line
     from otel_aicost.ledger.slices import Share
     from otel_aicost.ledger.store import Connection
+
+    Seen: TypeAlias = Callable[[Line, Amounts], object]
 
 EXPIRED_AT_ONCE: Final = 200
 ANY_KEY: Final = "*"
@@ -74,11 +76,16 @@ def look(connection: Connection, lines: Sequence[Line], now_ns: int) -> Refusal 
     return decided if isinstance(decided, Refusal) else None
 
 
-def reserve(
-    connection: Connection, identifier: str, lines: Sequence[Line], now_ns: int, until_ns: int
+def reserve(  # noqa: PLR0913, PLR0917 - a transaction's, and who else wants to know
+    connection: Connection,
+    identifier: str,
+    lines: Sequence[Line],
+    now_ns: int,
+    until_ns: int,
+    seen: Seen | None = None,
 ) -> Refusal | None:
-    """Reserve for all lines until `until_ns`, or for none: then why not."""
-    decided = _decide(connection, lines, now_ns)
+    """Reserve for all lines until `until_ns`, or for none: then why not. `seen` is told how each window stood."""
+    decided = _decide(connection, lines, now_ns, seen)
     if isinstance(decided, Refusal):
         return decided
     for line in decided:
@@ -89,6 +96,8 @@ def reserve(
 
 def grant(connection: Connection, identifier: str, line: Line, until_ns: int) -> Amounts:
     """Reserve a slice for calls like `line`; nothing where little is left."""
+    if line.passes:  # the slice would be for calls that do not, as well
+        return Amounts()
     balance = _balance(connection, line)
     granted = []
     for unit, amount in enumerate(line.amounts):
@@ -147,34 +156,37 @@ def limits_now(connection: Connection, line: Line) -> Limits:
     return Limits(*(usual if chosen is None else chosen for chosen, usual in zip(row, line.limits, strict=True)))
 
 
-def _decide(connection: Connection, lines: Sequence[Line], now_ns: int) -> list[Line] | Refusal:
-    """The lines with the limits that hold now, if all of them fit."""
-    decided = _fitting(connection, lines)
-    if isinstance(decided, Refusal) and expire(connection, now_ns):
-        decided = _fitting(connection, lines)
-    return decided
-
-
-def _fitting(connection: Connection, lines: Sequence[Line]) -> list[Line] | Refusal:
-    fitting = []
-    for told in lines:
-        balance = _balance(connection, told)
-        line = _as_of_now(connection, told) if balance.limited else told
-        taken = Amounts(*(one + other for one, other in zip(balance.spent, balance.reserved, strict=True)))
-        unit = exceeded(line.checked, taken, line.amounts)
-        if unit is not None:
-            return Refusal(line, unit, balance.spent, balance.reserved, balance.resets_at)
-        fitting.append(line)
-    return fitting
-
-
-def _as_of_now(connection: Connection, line: Line) -> Line:
-    limits = limits_now(connection, line)
-    # What is not checked on purpose (an unknown price that is allowed) stays so.
+def with_limits(line: Line, limits: Limits) -> Line:
+    """The line with other limits; what is not checked on purpose (an unknown price that is allowed) stays so."""
     both = zip(line.checked, line.limits, strict=True)
     skipped = [checked is None and limit is not None for checked, limit in both]
     checked = Limits(*(None if skip else limit for skip, limit in zip(skipped, limits, strict=True)))
     return line._replace(limits=limits, checked=checked)
+
+
+def _decide(
+    connection: Connection, lines: Sequence[Line], now_ns: int, seen: Seen | None = None
+) -> list[Line] | Refusal:
+    """The lines with the limits that hold now, if all of them fit."""
+    decided = _fitting(connection, lines, seen)
+    if isinstance(decided, Refusal) and expire(connection, now_ns):
+        decided = _fitting(connection, lines, seen)
+    return decided
+
+
+def _fitting(connection: Connection, lines: Sequence[Line], seen: Seen | None) -> list[Line] | Refusal:
+    fitting = []
+    for told in lines:
+        balance = _balance(connection, told)
+        line = with_limits(told, limits_now(connection, told)) if balance.limited else told
+        taken = Amounts(*(one + other for one, other in zip(balance.spent, balance.reserved, strict=True)))
+        if seen is not None:
+            seen(line, taken)
+        unit = None if line.passes else exceeded(line.checked, taken, line.amounts)
+        if unit is not None:
+            return Refusal(line, unit, balance.spent, balance.reserved, balance.resets_at)
+        fitting.append(line)
+    return fitting
 
 
 def _key(line: Line) -> tuple[str, str, str]:
