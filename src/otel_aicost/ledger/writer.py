@@ -252,8 +252,11 @@ class Writer:
     def _ask(self, lines: Sequence[Line], work: Callable[[Connection], T]) -> T:
         deadline = time.monotonic() + WAIT_SECONDS
         self._leases.used = True
-        if self._failing or not self._turn.take(WAIT_SECONDS):
-            self._failing = True  # what has the turn hangs; it says so when it is back
+        if self._failing:
+            raise self._unreachable()
+        if not self._turn.take(WAIT_SECONDS):
+            self._failing = True  # what has the turn hangs, or others were faster
+            self._wake()  # which of the two it was is found out in the background
             raise self._unreachable()
         alerts: list[Alert] = []
         result = None
