@@ -415,7 +415,7 @@ class Writer:
             while self._held or self._pending:
                 alerts += self._write_some()
             self._do_jobs()
-            if self._leases.due():
+            if self._failing or self._leases.due():  # where nothing waits, whether it answers is still to be found out
                 with self._opened().transaction() as connection:
                     self._leases.keep(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, the rows are kept
