@@ -80,25 +80,32 @@ class LocalCounts:
                 self._add(line, line.amounts)
 
     def _refusal(self, line: Line) -> Refusal | None:
-        count = self._counts.get(_place(line))
-        taken = Amounts()
-        if count is not None:
-            line = with_limits(line, count.limits)
-            taken = Amounts(*(max(0, sum(amounts)) for amounts in zip(*count.taken.values(), strict=True)))
+        limits, held = self._count(line)
+        line = line if limits is line.limits else with_limits(line, limits)
+        taken = Amounts(*(max(0, sum(amounts)) for amounts in zip(Amounts(), *held.values(), strict=True)))
         unit = None if line.passes else exceeded(line.checked, taken, line.amounts)
         if unit is None:
             return None
-        known = [until for until in (count.taken if count is not None else ()) if until is not None]
+        known = [until for until in held if until is not None]
         return Refusal(line, unit, taken, Amounts(), min(known, default=counts_until(line.budget.period, line.window)))
 
     def _add(self, line: Line, amounts: Amounts) -> None:
         if not line.budget.counted_here or not any(amounts):
             return
-        until, start = counts_until(line.budget.period, line.window), line.window.start or 0
-        limits, old = self._counts.get(_place(line)) or _Count(line.limits, {})
-        taken = {each: held for each, held in old.items() if each is None or each > start}
-        taken[until] = Amounts(*(one + other for one, other in zip(taken.get(until, Amounts()), amounts, strict=True)))
-        self._keep(line, _Count(limits, taken))
+        until = counts_until(line.budget.period, line.window)
+        limits, held = self._count(line)
+        total = Amounts(*(one + other for one, other in zip(held.get(until, Amounts()), amounts, strict=True)))
+        self._keep(line, _Count(limits, {**held, until: total}))
+
+    def _count(self, line: Line) -> _Count:
+        """What still counts when the window of the line begins."""
+        known = self._counts.get(_place(line))
+        if known is None:
+            return _Count(line.limits, {})
+        start = line.window.start or 0
+        return _Count(
+            known.limits, {until: held for until, held in known.taken.items() if until is None or until > start}
+        )
 
     def _keep(self, line: Line, count: _Count) -> None:
         self._counts[_place(line)] = count
