@@ -46,6 +46,7 @@ def test_a_line_says_all_of_a_record(tmp_path: Path) -> None:
         "operation": "chat",
         "request_model": "gpt-4o",
         "response_model": "gpt-4o-2024-08-06",
+        "asked_model": None,
         "response_id": "c1",
         "status": "ok",
         "estimated": False,

@@ -268,7 +268,7 @@ def _exceeded(node: yaml.Node) -> tuple[OnExceed, str | None]:
     """`warn`, `block`, `fallback: MODEL` in quotes, or the mapping that it is without them."""
     msg = "must be one of warn, block, {fallback: MODEL}"
     if isinstance(node, yaml.MappingNode):
-        given = dict(pairs(node))
+        given = {text_of(key): value for key, value in node.value}
         if given.keys() != {"fallback"}:
             raise WrongError(msg)
         return "fallback", text_of(given["fallback"])
