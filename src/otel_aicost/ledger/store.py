@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from otel_aicost.ledger.row import Row
 
 BUSY_SECONDS: Final = 1.0
+LOOK_MS: Final = 10
+"""So long SQLite looks for the write lock by itself before it begins anew to look often: after 1, 2 and 5 ms."""
 """How long a write waits for the lock of another process; then the writer keeps the rows."""
 JOURNAL_BYTES: Final = 16 * 1024 * 1024
 
@@ -160,7 +162,7 @@ class FileStore:
         """The connection, with the write lock from the beginning; all that is done inside is done, or nothing."""
         connection = self.connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             try:
                 yield connection
                 connection.execute("COMMIT")
@@ -169,6 +171,25 @@ class FileStore:
                     connection.execute("ROLLBACK")
         except _FROM_SQLITE as error:
             self._explain(error)
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Take the write lock.
+
+        SQLite looks for it ever more rarely, at last ten times a second, so that of many who wait some never get it.
+        """
+        deadline = time.monotonic() + self._busy_seconds
+        connection.execute(f"PRAGMA busy_timeout = {LOOK_MS}")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                        raise
+                else:
+                    return
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {int(self._busy_seconds * 1000)}")
 
     def lock(self, keys: Iterable[tuple[str, str]]) -> None:
         """Nothing to do: a transaction holds the write lock of the whole file."""
