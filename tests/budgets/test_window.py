@@ -105,8 +105,9 @@ def walk(period, start, end, zone):
         assert following.start == window.end, (zone, window, following)
         assert following.end > following.start
         walked.append(window := following)
+    assert window_at(period, walked[0].start, zone) == walked[0]  # the others were found by their start
     for each in walked:
-        assert window_at(period, each.end - 1, zone) == each == window_at(period, each.start, zone)
+        assert window_at(period, each.end - 1, zone) == each
     assert len({each.id for each in walked}) == len(walked), (zone, walked)
     return walked
 
@@ -152,10 +153,14 @@ def test_every_day_of_forty_years_follows_the_one_before(name):
 
 @pytest.mark.parametrize("period", PERIODS[:CALENDAR], ids=NAMES[:CALENDAR])
 def test_all_windows_of_forty_years_tile_time(period, clocks, long):
-    """Every window of every zone, one after the other; all but the years, which are few, at full length only."""
+    """Every window of every zone, one after the other; all but the years, which are few, at full length only.
+
+    The hours are those of the oddest zones: there are 350,000 of them in each.
+    """
     if not long and period.kind != "year":
         pytest.skip("with --long only")
-    for _, zone, _ in clocks:
+    zones = [ZoneInfo(name) for name in ODD] if period.kind == "hour" else [zone for _, zone, _ in clocks]
+    for zone in zones:
         walk(period, FIRST, LAST, zone)
 
 

@@ -138,7 +138,7 @@ class FileStore:
             # A repeated row changes nothing, its id conflicts; it saves a statement for every length.
             filled = [*some, *[some[-1]] * (size - len(some))]
             try:
-                self.connection.execute(_insert(size), list(chain.from_iterable(filled)))
+                self._patiently(_insert(size), list(chain.from_iterable(filled)))
             except _FROM_SQLITE as error:
                 self._explain(error)
 
@@ -149,7 +149,7 @@ class FileStore:
         when there is something to fold.
         """
         try:
-            if self.connection.execute(_ANY_OLD, (before_ns,)).fetchone() is None:
+            if self._patiently(_ANY_OLD, (before_ns,)).fetchone() is None:
                 return 0
         except _FROM_SQLITE as error:
             self._explain(error)
@@ -162,43 +162,22 @@ class FileStore:
         """The connection, with the write lock from the beginning; all that is done inside is done, or nothing."""
         connection = self.connection
         try:
-            self._begin(connection)
+            self._patiently("BEGIN IMMEDIATE")
             try:
                 yield connection
-                connection.execute("COMMIT")
+                self._patiently("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
         except _FROM_SQLITE as error:
             self._explain(error)
 
-    def _begin(self, connection: sqlite3.Connection) -> None:
-        """Take the write lock.
-
-        SQLite looks for it ever more rarely, at last ten times a second, so that of many who wait some never get it.
-        """
-        deadline = time.monotonic() + self._busy_seconds
-        connection.execute(f"PRAGMA busy_timeout = {LOOK_MS}")
-        try:
-            while True:
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                except sqlite3.OperationalError as error:
-                    if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                        raise
-                else:
-                    return
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {int(self._busy_seconds * 1000)}")
-
     def lock(self, keys: Iterable[tuple[str, str]]) -> None:
         """Nothing to do: a transaction holds the write lock of the whole file."""
 
     def wait_at_most(self, seconds: float) -> None:
         """How long a step waits for the lock of another process."""
-        if seconds != self._busy_seconds:
-            self._busy_seconds = seconds
-            self.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+        self._busy_seconds = seconds
 
     def moved(self) -> bool:
         """Whether another file, or none, is at the path by now: what is written here would not be found."""
@@ -220,10 +199,26 @@ class FileStore:
             if version < schema.VERSION:
                 schema.migrate(self.connection, self.path)
             schema.verify(self.connection)
+            self.connection.execute(f"PRAGMA busy_timeout = {LOOK_MS}")
         except _FROM_SQLITE as error:
             if _code(error) == sqlite3.SQLITE_ERROR:  # our own statements are right: the tables are not
                 raise DamagedLedgerError(self.path, self.identity, error) from error
             self._explain(error)
+
+    def _patiently(self, statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Run a statement that may need the lock of another process.
+
+        SQLite looks for it ever more rarely, at last ten times a second, so that of many who wait some never get it.
+        """
+        deadline = 0.0
+        while True:
+            try:
+                return self.connection.execute(statement, parameters)
+            except sqlite3.OperationalError as error:
+                now = time.monotonic()
+                deadline = deadline or now + self._busy_seconds - LOOK_MS / 1000
+                if _code(error) != sqlite3.SQLITE_BUSY or now >= deadline:
+                    raise
 
     def _choose_journal(self) -> None:
         wanted = "delete" if file.on_network(self.path) else "wal"
