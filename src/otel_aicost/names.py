@@ -44,6 +44,10 @@ AICOST_UNPRICED_REASON: Final = "aicost.unpriced.reason"
 AICOST_BUDGET: Final = "aicost.budget.name"
 AICOST_BUDGET_KEY: Final = "aicost.budget.key"
 """Which budget did not let a call be sent, and the value of its `per`."""
+AICOST_BUDGET_WINDOW: Final = "aicost.budget.window"
+AICOST_ALERT_KIND: Final = "aicost.alert.kind"
+AICOST_ALERT_SEVERITY: Final = "aicost.alert.severity"
+AICOST_ALERT_ID: Final = "aicost.alert.id"
 AICOST_TAG_PREFIX: Final = "aicost.tag."
 AICOST_CONDITION_PREFIX: Final = "aicost.condition."
 """Followed by what else decided the price: `service_tier`, `processing`, `size` ..."""
@@ -56,6 +60,9 @@ USAGE_ATTRIBUTES: Final = {
     "reasoning_tokens": REASONING_TOKENS,
 }
 """Meter -> its semantic-convention span attribute."""
+
+# --- OpenTelemetry log events -------------------------------------------------------------------------------------
+EVENT_ALERT: Final = "aicost.alert"
 
 # --- OpenTelemetry metrics ---------------------------------------------------------------------------------------
 METRIC_TOKENS: Final = "gen_ai.client.token.usage"
