@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from otel_aicost.alerts.alert import SEVERITIES, STATES, AlertRow, Severity, State
 from otel_aicost.errors import AICostError
@@ -12,27 +12,12 @@ from otel_aicost.errors import AICostError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from otel_aicost.ledger.store import Connection
+
 COLUMNS: Final = tuple(field.name for field in fields(AlertRow))
 LEAST_PREFIX: Final = 8
 """Characters that an id must be given with at the least."""
 _PREFIX: Final = re.compile(r"[0-9a-f]{8,32}")
-
-
-class Rows(Protocol):
-    """What a statement gave."""
-
-    @property
-    def rowcount(self) -> int: ...
-
-    def fetchone(self) -> Any: ...  # noqa: ANN401 - as the drivers have it
-
-    def fetchall(self) -> list[Any]: ...
-
-
-class Connection(Protocol):
-    """What `sqlite3.Connection` has."""
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Rows: ...
 
 
 class UnknownAlertError(AICostError):

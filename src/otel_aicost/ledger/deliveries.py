@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otel_aicost.alerts.settings import Channel
-    from otel_aicost.ledger.alerts import Connection
+    from otel_aicost.ledger.store import Connection
 
 _SECOND: Final = 10**9
 KEPT_NS: Final = 7 * 86_400 * _SECOND

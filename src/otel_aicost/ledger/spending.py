@@ -14,7 +14,7 @@ from otel_aicost.alerts.monitors import CacheUse, ModelSpend, UnpricedCalls
 from otel_aicost.alerts.summary import TOP, DaySpend
 
 if TYPE_CHECKING:
-    from otel_aicost.ledger.alerts import Connection
+    from otel_aicost.ledger.store import Connection
 
 LEAST_CACHEABLE: Final = 1024
 """Tokens a prompt must have before the providers cache it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -14,56 +13,58 @@ if TYPE_CHECKING:
 
     from otel_aicost.ledger.store import Store
 
-FORK_SECONDS: Final = 1.0
 TURN_SECONDS: Final = 5.0
 
 
 class Visits:
-    """Opens the ledger for a visit and closes it again. One visit at a time; see `forks` for why it must not last."""
+    """Opens the ledger for a visit and closes it again; one visit at a time."""
 
     def __init__(self, open_store: Callable[[], Store]) -> None:
+        """Open nothing yet."""
         self._open_store = open_store
-        self._begin()
-        forks.watch(self)
-
-    def _begin(self) -> None:
-        self._turn = threading.Lock()
-        self._parked_by: set[int] = set()
         self._store: Store | None = None
+        self._turn = _Turn(self)
 
     @contextmanager
     def visit(self) -> Iterator[Store]:
         """The ledger, open; a fork of this process interrupts what is asked of it. Raises `LedgerError`."""
-        if not self._turn.acquire(timeout=TURN_SECONDS):
-            msg = "the last look at the ledger is not through yet"
+        if not self._turn.take(TURN_SECONDS):
+            msg = "the look at the ledger before is not through yet"
             raise LedgerError(msg)
         try:
             self._store = self._open_store()
-            try:
-                yield self._store
-            finally:
-                store, self._store = self._store, None
-                store.close()
+            yield self._store
         finally:
-            self._turn.release()
+            self.shut()
+            self._turn.give()
 
-    def before_fork(self) -> None:
-        """End the visit, and let nobody come until the fork is over."""
+    def shut(self) -> None:
+        """Close what is open."""
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+    def interrupt(self) -> None:
+        """End what is being asked of the ledger, if it is one that can be interrupted."""
         interrupt = getattr(getattr(self._store, "connection", None), "interrupt", None)
         if interrupt is not None:
             interrupt()
-        if self._turn.acquire(timeout=FORK_SECONDS):
-            self._parked_by.add(threading.get_ident())
 
-    def after_fork_in_parent(self) -> None:
-        """Come again."""
-        if threading.get_ident() in self._parked_by:
-            self._parked_by.discard(threading.get_ident())
-            self._turn.release()
-
-    def after_fork_in_child(self) -> None:
-        """Begin anew; a visit of the parent's is the parent's."""
-        store = self._store
-        self._begin()
+    def after_fork(self) -> None:
+        """Begin anew in the child; a visit of the parent is the parent's."""
+        store, self._store = self._store, None
+        self._turn.begin()
         if store is not None:
             forks.keep_for_ever(store.connection)
+
+
+class _Turn(forks.Turn):
+    """A turn that a fork does not wait for: a look at a long ledger may take seconds, and can be taken again."""
+
+    def __init__(self, visits: Visits) -> None:
+        self._visits = visits
+        super().__init__(visits.shut)
+
+    def before_fork(self) -> None:
+        self._visits.interrupt()
+        super().before_fork()

@@ -15,7 +15,7 @@ from otel_aicost.ledger.alerts import is_raised
 if TYPE_CHECKING:
     from otel_aicost.alerts.alert import AlertRow
     from otel_aicost.alerts.settings import AlertSettings
-    from otel_aicost.ledger.alerts import Connection
+    from otel_aicost.ledger.store import Connection
 
 USUAL_DAYS: Final = 7
 CLAIM: Final = "alerts.next_check_ns"

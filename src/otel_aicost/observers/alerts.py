@@ -1,73 +1,57 @@
-"""What a process does with an alert that it raised: a line in its log, an OpenTelemetry event, and the sender is woken."""
+"""What a process does with an alert that it raised: a log line, an OpenTelemetry event, and the sender is woken."""
 
 from __future__ import annotations
 
 import time
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from opentelemetry import _logs
-from opentelemetry._logs import SeverityNumber
-
-from otel_aicost import faults, names
+from otel_aicost import faults
 from otel_aicost.alerts.of_budgets import blocked_alert, budget_alert
 from otel_aicost.ledger.alerts import raise_alert
+from otel_aicost.observers.events import emit
+from otel_aicost.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from otel_aicost.alerts.alert import AlertRow
-    from otel_aicost.alerts.of_budgets import Crossing
-    from otel_aicost.budgets.budget import Budget
     from otel_aicost.errors import BudgetExceeded
-    from otel_aicost.ledger.alerts import Connection
+    from otel_aicost.ledger.balances import Alert, Settlement
+    from otel_aicost.ledger.store import Connection
+    from otel_aicost.ledger.visits import Visits
+    from otel_aicost.ledger.writer import Writer
+    from otel_aicost.model import Record
+    from otel_aicost.observers.plans import Plans
+    from otel_aicost.observers.watch import Watch
 
 REMEMBERED: Final = 10_000
 """Blocked calls whose alert this process remembers; past that it asks the ledger again, which says each once."""
-_SEVERITIES: Final = {"info": SeverityNumber.INFO, "warning": SeverityNumber.WARN, "critical": SeverityNumber.ERROR}
 
 
-class Announcer:
-    """Announces alerts. Nothing it does may fail its caller, which is in the middle of something else."""
+class AlertObserver:
+    """The alerts of this process. They are announced in a thread of its own: a log handler may take its time."""
 
-    def __init__(self, wake: Callable[[], None] | None = None) -> None:
-        self.wake = wake
-        """Called after each alert: there is something to send."""
+    def __init__(self, plans: Plans, writer: Writer | None, visits: Visits | None = None) -> None:
+        """`visits` are those to the ledger of `writer`, needed where the file has a section `alerts:`."""
+        self._plans = plans
+        self._writer = writer
+        self._said: set[str] = set()
+        self._worker: Worker[AlertRow] = Worker("aicost-announcements", self._tell)
+        self._watch = None if visits is None else _watch(visits, plans, self.announce)
+        if writer is not None:
+            writer.alert = self.reached
 
     def announce(self, row: AlertRow) -> None:
-        """Say what was raised just now, by this process."""
-        level = faults.LOGGER.info if row.severity == "info" else faults.LOGGER.warning
-        level("otel-aicost: %s", row.title)
-        try:
-            emit(row)
-        except Exception as error:  # noqa: BLE001 - a provider of the application's may do anything
-            faults.report("alert event", error)
-        if self.wake is not None:
-            self.wake()
+        """Say what was raised just now, by this process; a microsecond, from anywhere."""
+        self._worker.put(row)
 
-
-class BudgetAlerts:
-    """The alerts of the budgets of this process."""
-
-    def __init__(
-        self,
-        budgets: Iterable[Budget],
-        announcer: Announcer,
-        later: Callable[[Callable[[Connection], object]], None] | None,
-    ) -> None:
-        """`later` does work in a transaction of its own in the background; `None` where there is no ledger."""
-        self._budgets = {budget.name: budget for budget in budgets}
-        self._announcer = announcer
-        self._later = later
-        self._said: set[str] = set()
-
-    def reached(self, crossing: Crossing) -> None:
-        """A threshold was reached, and its alert is in the ledger: by this process."""
-        self._announcer.announce(budget_alert(crossing, time.time_ns()))
+    def reached(self, alert: Alert) -> None:
+        """A share of a limit was reached, and this process has put its alert into the ledger."""
+        self.announce(budget_alert(alert, time.time_ns()))
 
     def blocked(self, refused: BudgetExceeded, at_ns: int) -> None:
-        """A call was not sent: raise the alert of its window in the background, unless this process has done so."""
-        budget = self._budgets.get(refused.budget)
+        """A call was not sent at `at_ns`: raise the alert of its window in the background, the first time."""
+        budget = next((each for each in self._plans.now().budgets if each.name == refused.budget), None)
         if budget is None:
             return
         row = blocked_alert(budget, refused, at_ns)
@@ -76,41 +60,45 @@ class BudgetAlerts:
         if len(self._said) >= REMEMBERED:
             self._said = set()
         self._said.add(row.fingerprint)
-        if self._later is None:
-            self._announcer.announce(row)
+        if self._writer is None:
+            self.announce(row)
         else:
-            self._later(lambda connection: self._raise(connection, row))
+            self._writer.later(lambda connection: self._raise(connection, row))
+
+    def after(self, record: Record, settlement: Settlement | None) -> None:
+        """Begin to watch with the first call."""
+        if self._watch is not None:
+            self._watch.after(record, settlement)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all is announced."""
+        return self._worker.flush(timeout)
+
+    def close(self, timeout: float) -> bool:
+        """As `flush`, and end what watches."""
+        until = time.monotonic() + timeout
+        done = self._worker.close(timeout)
+        if self._watch is not None:
+            self._watch.close(max(0.1, until - time.monotonic()))
+        return done
 
     def _raise(self, connection: Connection, row: AlertRow) -> None:
         if raise_alert(connection, row):
-            self._announcer.announce(row)
+            self.announce(row)
+
+    def _tell(self, rows: list[AlertRow]) -> None:
+        for row in rows:
+            level = faults.LOGGER.info if row.severity == "info" else faults.LOGGER.warning
+            level("otel-aicost: %s", row.title)
+            try:
+                emit(row)
+            except Exception as error:  # noqa: BLE001 - a provider of the application's may do anything
+                faults.report("alert event", error)
+        if self._watch is not None:
+            self._watch.wake()
 
 
-def emit(row: AlertRow) -> None:
-    """Give the alert as a log event to whatever LoggerProvider the application has."""
-    attributes = {
-        names.AICOST_ALERT_KIND: row.kind,
-        names.AICOST_ALERT_SEVERITY: row.severity,
-        names.AICOST_ALERT_ID: row.id,
-        names.AICOST_BUDGET: row.budget,
-        names.AICOST_BUDGET_KEY: row.key or None,
-        names.AICOST_BUDGET_WINDOW: row.window_id,
-    }
-    told = {name: value for name, value in attributes.items() if value is not None}
-    number = _SEVERITIES[row.severity]
-    try:
-        record = _logs.LogRecord(
-            timestamp=row.at_ns,
-            severity_number=number,
-            severity_text=row.severity,
-            body=row.title,
-            attributes=told,
-            event_name=names.EVENT_ALERT,
-        )
-    except TypeError:  # before 1.35 the events had an interface of their own
-        from opentelemetry._events import Event, get_event_logger  # noqa: PLC0415
+def _watch(visits: Visits, plans: Plans, announce: Callable[[AlertRow], None]) -> Watch:
+    from otel_aicost.observers.watch import Watch  # noqa: PLC0415 - only where the file has the section
 
-        event = Event(names.EVENT_ALERT, row.at_ns, body=row.title, severity_number=number, attributes=told)
-        get_event_logger(names.SCOPE, version("otel-aicost")).emit(event)
-    else:
-        _logs.get_logger(names.SCOPE, version("otel-aicost")).emit(record)
+    return Watch(visits, lambda: plans.now().alerts, announce)

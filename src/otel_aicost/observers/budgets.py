@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from otel_aicost.budgets.budget import Budget
     from otel_aicost.budgets.window import Window
     from otel_aicost.errors import BudgetExceeded
-    from otel_aicost.ledger.balances import Alert
     from otel_aicost.ledger.writer import Writer
     from otel_aicost.model import Call, Record, Unpriced
+    from otel_aicost.observers.alerts import AlertObserver
     from otel_aicost.observers.estimates import Estimate, Pricing
     from otel_aicost.observers.plans import Plans
 
@@ -57,13 +57,13 @@ class Hold:
 class BudgetObserver:
     """All budgets of this process. `admit` is the one place where a call may be stopped."""
 
-    def __init__(self, plans: Plans, writer: Writer | None) -> None:
+    def __init__(self, plans: Plans, writer: Writer | None, alerts: AlertObserver | None = None) -> None:
         """`writer` is the ledger's; `None`: there is none, and it is down for good."""
         self._plans = plans
         self.writer = writer
+        self._alerts = alerts
         self._lately = Lately()
         if writer is not None:
-            writer.alert = say
             writer.warm()
         elif any(budget.period.kind != "call" for budget in plans.now().budgets):
             faults.say("budgets without ledger", _NO_LEDGER)
@@ -130,6 +130,11 @@ class BudgetObserver:
         except asyncio.CancelledError:
             future.add_done_callback(lambda _: self._withdraw(hold))
             raise
+
+    def blocked(self, refused: BudgetExceeded, at_ns: int) -> None:
+        """A call that began at `at_ns` was not sent."""
+        if self._alerts is not None:
+            self._alerts.blocked(refused, at_ns)
 
     def settle(self, hold: Hold, record: Record) -> Settlement | None:
         """A response of the call ended: what it took is spent, what was reserved beyond that is free again."""
@@ -266,20 +271,6 @@ _NO_LEDGER: Final = (
     "otel-aicost: there are budgets and no ledger (OTEL_AICOST_LEDGER=off): what is spent is known to nobody, and "
     "on_store_down of each budget decides on every call"
 )
-
-
-def say(alert: Alert) -> None:
-    """Log a limit that was reached."""
-    line = alert.line
-    of = f" of {line.key}" if line.key else ""
-    faults.LOGGER.warning(
-        "otel-aicost: budget %s%s has reached %s%% of its limit in %s: %s spent",
-        line.budget.name,
-        of,
-        f"{(alert.share * 100).normalize():f}",
-        line.window.group.strip() or line.window.id,
-        _told(alert.spent),
-    )
 
 
 def _told(amounts: Amounts) -> str:
