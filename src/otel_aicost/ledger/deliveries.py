@@ -39,6 +39,25 @@ class Taken(NamedTuple):
     """From 1."""
 
 
+class Delivery(NamedTuple):
+    """How it stands with an alert and a channel."""
+
+    channel: str
+    attempts: int
+    next_ns: int
+    sent_ns: int | None
+    error: str | None
+
+
+def deliveries(connection: Connection, ids: Sequence[str]) -> dict[str, list[Delivery]]:
+    """What was, or is to be, sent of these alerts, by their ids."""
+    found: dict[str, list[Delivery]] = {}
+    for identifier in ids:
+        rows = connection.execute(_OF, (identifier,)).fetchall()
+        found[identifier] = [Delivery(*row) for row in rows]
+    return found
+
+
 def enqueue(connection: Connection, channels: Iterable[Channel], now_ns: int) -> int:
     """Put every alert that a channel wants and is not in its queue yet there; how many that were."""
     added = 0
@@ -87,6 +106,9 @@ def pause_ns(attempt: int) -> int:
     return min(FIRST_PAUSE_NS << min(attempt - 1, _DOUBLINGS), LONGEST_PAUSE_NS)
 
 
+_OF: Final = """
+    SELECT channel, attempts, next_ns, sent_ns, error FROM deliveries WHERE alert_id = ? ORDER BY channel
+"""
 _ENQUEUE: Final = f"""
     INSERT INTO deliveries (alert_id, channel, attempts, next_ns)
     SELECT a.id, CAST(? AS TEXT), 0, CAST(? AS BIGINT)

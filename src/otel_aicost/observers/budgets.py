@@ -61,7 +61,7 @@ class BudgetObserver:
         """`writer` is the ledger's; `None`: there is none, and it is down for good."""
         self._plans = plans
         self.writer = writer
-        self._alerts = alerts
+        self.alerts = alerts
         self._lately = Lately()
         if writer is not None:
             writer.warm()
@@ -133,8 +133,8 @@ class BudgetObserver:
 
     def blocked(self, refused: BudgetExceeded, at_ns: int) -> None:
         """A call that began at `at_ns` was not sent."""
-        if self._alerts is not None:
-            self._alerts.blocked(refused, at_ns)
+        if self.alerts is not None:
+            self.alerts.blocked(refused, at_ns)
 
     def settle(self, hold: Hold, record: Record) -> Settlement | None:
         """A response of the call ended: what it took is spent, what was reserved beyond that is free again."""

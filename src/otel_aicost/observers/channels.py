@@ -39,7 +39,7 @@ LOGGERS: Final = frozenset(
 )
 """Whose loggers are silent in a thread that sends, with all below them."""
 _STATUS: Final = re.compile(r"\berror=([1-5]\d\d)\b")
-_TYPES: Final = {"info": "info", "warning": "warning", "critical": "failure"}
+_TYPES: Final = {"info": "INFO", "warning": "WARNING", "critical": "FAILURE"}
 _MISSING: Final = "the package apprise is missing: pip install 'otel-aicost[alerts]'"
 
 
@@ -102,7 +102,7 @@ def _notify(channel: Channel, message: Message) -> str | None:
         server = Apprise.instantiate(url, asset=apprise.asset, suppress_exceptions=True)
         if server is None or not apprise.add(server):
             return "its URL is none that Apprise understands"
-        kind = NotifyType(_TYPES[message.severity])
+        kind = getattr(NotifyType, _TYPES[message.severity])
         done = apprise.notify(message.body, message.title, notify_type=kind, body_format=NotifyFormat.TEXT)
         return None if done else hush.heard
     finally:
