@@ -1,18 +1,18 @@
 """Sending a message to a channel, through Apprise, within a time, and without a word of its URL anywhere.
 
 The URL of a channel holds passwords and tokens. Apprise, and the HTTP client it uses, write them into their debug
-logs, and instrumentations of HTTP clients into spans; what happens in a thread that sends is kept out of both. Of what
+logs, and instrumentations of HTTP clients into spans; what happens while a message is sent is kept out of both. Of what
 Apprise says only the kind is passed on.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
@@ -24,20 +24,9 @@ if TYPE_CHECKING:
 SECONDS: Final = 20.0
 """The longest a message may take."""
 LOGGERS: Final = frozenset(
-    {
-        "apprise",
-        "urllib3",
-        "requests",
-        "requests_oauthlib",
-        "oauthlib",
-        "httpx",
-        "httpcore",
-        "slixmpp",
-        "paho",
-        "markdown",
-    }
+    {"apprise", "urllib3", "requests", "requests_oauthlib", "oauthlib", "httpx", "httpcore", "slixmpp", "paho"}
 )
-"""Whose loggers are silent in a thread that sends, with all below them."""
+"""Whose loggers are silent while a message is sent, with all below them."""
 _STATUS: Final = re.compile(r"\berror=([1-5]\d\d)\b")
 _TYPES: Final = {"info": "INFO", "warning": "WARNING", "critical": "FAILURE"}
 _MISSING: Final = "the package apprise is missing: pip install 'otel-aicost[alerts]'"
@@ -90,27 +79,29 @@ def _notify(channel: Channel, message: Message) -> str | None:
     """Why it was not sent; `None`: it was."""
     url = channel.address()
     hush = _Hush()
-    _sending[threading.get_ident()] = hush
+    token = _hush.set(hush)
+    _quieten()
     try:
-        _quieten()
         try:
             from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType  # noqa: PLC0415 - nowhere else
         except ImportError as error:
             raise ChannelError(_MISSING) from error
-        _quieten()
-        apprise = Apprise(asset=AppriseAsset(app_id="otel-aicost", app_desc="otel-aicost"))
+        # Newer ones have a pool of threads that outlives a time-out, and that the end of the process would wait for.
+        options: dict[str, Any] = {"service_timeout": 0} if hasattr(AppriseAsset, "_service_timeout") else {}
+        apprise = Apprise(asset=AppriseAsset(app_id="otel-aicost", app_desc="otel-aicost", **options))
         server = Apprise.instantiate(url, asset=apprise.asset, suppress_exceptions=True)
         if server is None or not apprise.add(server):
             return "its URL is none that Apprise understands"
+        _quieten()
         kind = getattr(NotifyType, _TYPES[message.severity])
         done = apprise.notify(message.body, message.title, notify_type=kind, body_format=NotifyFormat.TEXT)
         return None if done else hush.heard
     finally:
-        del _sending[threading.get_ident()]
+        _hush.reset(token)
 
 
 class _Hush:
-    """What the libraries said in one thread: the kind of it."""
+    """What the libraries said while one message was sent: the kind of it."""
 
     def __init__(self) -> None:
         self.heard = "it was not accepted"
@@ -127,7 +118,7 @@ class _Hush:
 
 
 def _filter(record: logging.LogRecord) -> bool:
-    hush = _sending.get(threading.get_ident())
+    hush = _hush.get()
     if hush is None:
         return True
     hush.hear(record)
@@ -135,14 +126,12 @@ def _filter(record: logging.LogRecord) -> bool:
 
 
 def _quieten() -> None:
-    """Filter every logger of these libraries there is by now; those of the application's threads go on as before."""
-    for name in (*LOGGERS, *logging.root.manager.loggerDict):
+    """Filter every logger of these libraries there is by now; for the application they go on as before."""
+    for name in (*LOGGERS, "urllib3.connectionpool", *logging.root.manager.loggerDict):
         if name.partition(".")[0] in LOGGERS:
             logging.getLogger(name).addFilter(_filter)  # once: a filter that is there is not added again
 
 
-_sending: dict[int, _Hush] = {}
+# A variable of the context, as Apprise may hand the work to threads of its own, with their context.
+_hush: ContextVar[_Hush | None] = ContextVar("aicost_hush", default=None)
 _on_their_way: dict[str, threading.Thread] = {}
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_sending.clear)  # the numbers of threads are given anew
