@@ -112,17 +112,20 @@ def plain(text: str) -> str:
 
 def exact(nano: int) -> str:
     """Dollars without rounding, with cents at the least: `23750000` is `0.02375`."""
-    whole, _, decimals = f"{Decimal(nano).scaleb(-NANO_DIGITS):f}".partition(".")
-    return f"{whole}.{decimals.rstrip('0'):0<{_CENTS}}"
+    return _with_cents(f"{Decimal(nano).scaleb(-NANO_DIGITS):f}")
 
 
 def dollars(nano: int) -> str:
     """Dollars for a sentence: cents, and of less than a dollar three digits: `40.12`, `0.0233`."""
     amount = Decimal(nano).scaleb(-NANO_DIGITS)
-    decimals = (
-        _CENTS if not nano or amount >= 1 else min(NANO_DIGITS, max(_CENTS, _SIGNIFICANT - 1 - amount.adjusted()))
-    )
-    return f"{amount.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN):,f}"
+    wanted = _SIGNIFICANT - 1 - amount.adjusted() if 0 < amount < 1 else _CENTS
+    decimals = min(max(wanted, _CENTS), NANO_DIGITS)
+    return _with_cents(f"{amount.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN):,f}")
+
+
+def _with_cents(text: str) -> str:
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals.rstrip('0'):0<{_CENTS}}"
 
 
 def percent(share: Decimal) -> str:

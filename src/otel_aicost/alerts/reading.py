@@ -159,8 +159,8 @@ def _beside(name: str, node: yaml.Node) -> Path:
 
 def _time(node: yaml.Node) -> int:
     found = _TIME.fullmatch(str(node.value)) if isinstance(node, yaml.ScalarNode) else None
-    if found is None or node.tag != f"{TAG}str":
-        msg = 'must be a time of day in quotes, such as "08:00"'
+    if found is None:
+        msg = 'must be a time of day such as "08:00"'
         raise WrongError(msg)
     return int(found[1]) * 60 + int(found[2])
 
