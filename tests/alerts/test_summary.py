@@ -77,7 +77,7 @@ FULL = Summary(
     DaySpend(12_340_000_000, 1234, 3),
     (DaySpend(10 * DOLLAR), *[DaySpend(4 * DOLLAR)] * 6),
     budgets=[("company", 12 * DOLLAR)],
-    users=[("alice", 7 * DOLLAR), ("bob\n  fake: 1", 1)],
+    users=[("nobody", 0), ("alice", 7 * DOLLAR), ("bob\n  fake: 1", 1)],
     features=[],
     models=[("openai/gpt-5", 5_123_456_789)],
 )
@@ -87,7 +87,7 @@ def test_it_tells_the_day_against_the_days_before():
     """Total, calls, the day before and the mean, and how many calls nobody knows the cost of."""
     row = summary_alert(FULL, "Europe/Berlin", NOW)
     assert row.title == (
-        "2026-11-20: 12.34 USD in 1,234 calls (the day before 10.00, on average of 7 days 4.86); 3 more have no known cost"
+        "2026-11-20: 12.34 USD in 1,234 calls (the day before 10.00, on average of 7 days 4.86); 3 of them without a known cost"
     )
     assert (row.kind, row.severity, row.fingerprint) == (
         "daily_summary",

@@ -61,7 +61,7 @@ def summary_alert(summary: Summary, zone: str, at_ns: int) -> AlertRow:
     spent = summary.spent
     title = f"{summary.day}: {dollars(spent.nano)} USD in {spent.calls:,} calls{_compared(summary)}"
     if spent.unpriced:
-        title += f"; {spent.unpriced:,} more have no known cost"
+        title += f"; {spent.unpriced:,} of them without a known cost"
     return alert(
         DAILY_SUMMARY,
         "info",
@@ -101,4 +101,4 @@ def _mean(summary: Summary) -> int | None:
 
 
 def _document(part: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
-    return [{"name": name, "spent": exact(nano)} for name, nano in part]
+    return [{"name": name, "spent": exact(nano)} for name, nano in part if nano]
