@@ -257,6 +257,26 @@ def test_a_threshold_is_an_alert_and_a_line_in_the_log(
     ]
 
 
+def test_a_blocked_call_is_an_alert_once_a_window(
+    held: Callable[..., Counting],
+    gpt: Any,
+    look: Callable[[str], list[tuple[Any, ...]]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However often it is tried: one row and one line, with the words of the exception."""
+    counting = held("{name: nothing, limit: 0, per: user, period: forever, on_exceed: block}")
+    with otel_aicost.tags(user="alice"):
+        for _ in range(3):
+            with pytest.raises(BudgetExceeded) as raised:
+                gpt.chat.completions.create(**ASKED)
+    assert counting.pipeline.flush(10)
+    said = f"A call was blocked by {raised.value}"
+    assert look("SELECT kind, severity, budget, key, window_id, title FROM alerts") == [
+        ("call_blocked", "warning", "nothing", "alice", "forever", said)
+    ]
+    assert [entry.getMessage() for entry in caplog.records] == [f"otel-aicost: {said}"]
+
+
 def test_balanced_reserves_what_such_calls_lately_cost(
     provider: FakeProvider, held: Callable[..., Counting], gpt: Any
 ) -> None:

@@ -47,8 +47,12 @@ class Sending:
         if before is not None and before.is_alive():
             self._error = "the message before is still on its way"
             return
-        _on_their_way[self.channel.name] = self._thread
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._error = "the interpreter is shutting down"
+        else:
+            _on_their_way[self.channel.name] = self._thread
 
     def wait(self, until: float) -> None:
         """Wait until it has arrived, at most until `until` (monotonic). Raises `ChannelError` if it has not."""

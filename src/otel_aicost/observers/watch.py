@@ -38,6 +38,7 @@ EXIT_SECONDS: Final = 2.0
 """The longest a message that was raised at the end may hold up the exit."""
 TRIES: Final = 3
 _PAUSE_SECONDS: Final = 0.5
+_LEAST_PAUSE: Final = 1.0
 _SECOND: Final = 10**9
 
 
@@ -104,7 +105,7 @@ class Watch:
         except LedgerError as error:
             faults.report("alerts", error)
         finally:
-            self._later(min(pause, max(1.0, self._look_at - time.monotonic())))
+            self._later(min(pause, max(_LEAST_PAUSE, self._look_at - time.monotonic())))
 
     def _look(self, settings: AlertSettings) -> None:
         now_ns = time.time_ns()
@@ -120,7 +121,7 @@ class Watch:
         names = [channel.name for channel in settings.channels]
         with self._visits.visit() as store, store.reading() as connection:
             found = deliveries.next_ns(connection, names, time.time_ns())
-        return EVERY_SECONDS if found is None else max(1.0, (found - time.time_ns()) / _SECOND)
+        return EVERY_SECONDS if found is None else max(_LEAST_PAUSE, (found - time.time_ns()) / _SECOND)
 
     def _later(self, seconds: float) -> None:
         if self._timer is not None:
