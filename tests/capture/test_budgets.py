@@ -242,7 +242,6 @@ def test_a_threshold_is_an_alert_and_a_line_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It names the budget, the key, the share, what is spent and when that ends; once."""
-    caplog.set_level("INFO", "otel_aicost")
     text = f"{{name: b, per: user, limit: {4 * MOST / 1e9:.9f} USD, period: forever, alert_at: [0.5]}}"
     counting = held(text)
     provider.always(Reply(usage=EXACT))

@@ -17,6 +17,7 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogR
 from alerts.raised import NOW, reached
 from budgets.lines import line, taking
 from otel_aicost import faults, names
+from otel_aicost.alerts.alert import alert
 from otel_aicost.budgets.budget import Budget, Limits, Plan
 from otel_aicost.budgets.window import Period
 from otel_aicost.errors import BudgetExceeded
@@ -85,20 +86,20 @@ def refused(budget="b", key="alice"):
 
 
 @pytest.mark.parametrize(
-    ("share", "level", "number"),
+    ("share", "number"),
     [
-        ("0.5", "INFO", SeverityNumber.INFO),
-        ("0.8", "WARNING", SeverityNumber.WARN),
-        ("1", "WARNING", SeverityNumber.ERROR),
+        ("0.5", SeverityNumber.INFO),
+        ("0.8", SeverityNumber.WARN),
+        ("1", SeverityNumber.ERROR),
     ],
 )
-def test_an_alert_is_one_line_and_one_event(observe, said, emitted, share, level, number):
+def test_an_alert_is_one_line_and_one_event(observe, said, emitted, share, number):
     """The line is its title; the event has its kind, severity and budget as attributes."""
     row = reached(share)
     alerts = observe()
     alerts.announce(row)
     assert alerts.wait()
-    assert said() == [(level, f"otel-aicost: {row.title}")]
+    assert said() == [("WARNING", f"otel-aicost: {row.title}")]
     (event,) = emitted()
     assert (event.event_name, event.body, event.severity_number) == ("aicost.alert", row.title, number)
     assert (event.timestamp, event.severity_text) == (NOW, row.severity)
@@ -110,6 +111,15 @@ def test_an_alert_is_one_line_and_one_event(observe, said, emitted, share, level
         "aicost.budget.key": "alice",
         "aicost.budget.window": "2026-11-21",
     }
+
+
+def test_what_nobody_asked_for_by_name_is_as_loud_as_it_is_bad(observe, said):
+    """A summary is for information, a spike is a warning."""
+    alerts = observe()
+    for severity in ("info", "warning", "critical"):
+        alerts.announce(alert("spend_spike", severity, severity, once=(severity,), at_ns=NOW, details={}))
+    assert alerts.wait()
+    assert [level for level, _ in said()] == ["INFO", "WARNING", "WARNING"]
 
 
 def test_a_budget_without_keys_has_no_key_in_its_event(observe, emitted):
@@ -208,7 +218,7 @@ def test_a_threshold_is_raised_with_the_call_that_reached_it(observe, rows, said
         alerts._writer.put(record(), Settlement(None, (taking(one, nano),)))
         assert alerts.wait()
     assert [kind for kind, *_ in sorted(rows())] == ["budget_exceeded", "threshold_reached"]
-    assert [level for level, _ in said()] == ["INFO", "WARNING"]
+    assert [level for level, _ in said()] == ["WARNING", "WARNING"]
 
 
 def test_another_process_that_settles_says_nothing(observe, rows, said):

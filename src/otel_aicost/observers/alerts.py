@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -88,8 +89,9 @@ class AlertObserver:
 
     def _tell(self, rows: list[AlertRow]) -> None:
         for row in rows:
-            level = faults.LOGGER.info if row.severity == "info" else faults.LOGGER.warning
-            level("otel-aicost: %s", row.title)
+            # Somebody asked to be told of just that share of a budget: it must not need a log level to be seen.
+            loud = row.severity != "info" or row.budget is not None
+            faults.LOGGER.log(logging.WARNING if loud else logging.INFO, "otel-aicost: %s", row.title)
             try:
                 emit(row)
             except Exception as error:  # noqa: BLE001 - a provider of the application's may do anything
