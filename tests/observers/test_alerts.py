@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import sys
 import threading
 from contextlib import closing
 from decimal import Decimal
+from types import ModuleType
 
 import pytest
 from opentelemetry import _logs
@@ -175,11 +177,8 @@ def test_a_provider_that_hangs_holds_nobody_up(observe, monkeypatch):
     assert alerts.wait()
 
 
-def test_an_older_api_has_events_of_its_own(monkeypatch, emitted):
-    """Before records had names, events were made by another interface."""
-    import sys
-    from types import ModuleType
-
+def test_an_older_sdk_has_events_of_its_own(monkeypatch, emitted):
+    """Before 1.37 the SDK took no records of the API, and events were made by another interface."""
     got = []
 
     class Event:
@@ -192,22 +191,34 @@ def test_an_older_api_has_events_of_its_own(monkeypatch, emitted):
                 told["attributes"]["aicost.alert.kind"],
             )
 
-    class Logger:
+    class EventLoggerProvider:
+        def __init__(self, provider):
+            assert provider is _logs.get_logger_provider()
+
+        def get_event_logger(self, *_):
+            return self
+
         def emit(self, event):
             got.append(event.told)
 
-    def older(**told):
-        if "event_name" in told:
-            raise TypeError
-        return told
-
-    module = ModuleType("opentelemetry._events")
-    module.Event, module.get_event_logger = Event, lambda *_: Logger()
-    monkeypatch.setitem(sys.modules, "opentelemetry._events", module)
-    monkeypatch.setattr(events._logs, "LogRecord", older)
+    ours, theirs = ModuleType("opentelemetry._events"), ModuleType("opentelemetry.sdk._events")
+    ours.Event, theirs.EventLoggerProvider = Event, EventLoggerProvider
+    monkeypatch.setitem(sys.modules, "opentelemetry._events", ours)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk._events", theirs)
+    monkeypatch.setattr(events, "_older", lambda: True)
     row = reached("0.8")
     events.emit(row)
     assert got == [("aicost.alert", NOW, row.title, SeverityNumber.WARN, "threshold_reached")]
+    assert emitted() == []
+
+
+@pytest.mark.parametrize(
+    ("version", "older"), [("1.30.0", True), ("1.36.9", True), ("1.37.0", False), ("2.0.0rc1", False)]
+)
+def test_the_release_decides(monkeypatch, version, older):
+    """By its first two numbers."""
+    monkeypatch.setattr(events.metadata, "version", lambda _: version)
+    assert events._older.__wrapped__() is older
 
 
 def test_a_threshold_is_raised_with_the_call_that_reached_it(observe, rows, said):
