@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from otel_aicost import config
+from otel_aicost.alerts.alert import KINDS
 from otel_aicost.alerts.settings import (
     AlertSettings,
     Channel,
@@ -203,6 +205,22 @@ def test_the_address_is_looked_up_when_it_is_needed(monkeypatch, tmp_path):
 def test_a_channel_wants_what_is_bad_enough(severity, wanted):
     """Its severity is the least."""
     assert list(Channel("a", severity).severities) == wanted
+
+
+def test_the_page_tells_all_there_is():
+    """Its example is read, and every key and kind is on it."""
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
+    example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL).group(1)
+    found = read(example)
+    assert len(found.channels) == 2
+    assert None not in (found.daily_summary, found.low_cache_share, found.expensive_models, found.spend_spike)
+    VALIDATOR.validate(yaml.safe_load(example))
+    section = SCHEMA["$defs"]["alerts"]["properties"]
+    keys = {*section, *section["channels"]["items"]["properties"]}
+    for inner in section.values():
+        keys |= set(inner.get("properties", ()))
+    assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+    assert [kind for kind in KINDS if f"| `{kind}` |" not in page] == []
 
 
 def test_variables_leave_the_section_alone(tmp_path):

@@ -69,11 +69,13 @@ Examples:
   aicost alerts list --budget user-day --all""",
 )
 @click.option("--severity", type=click.Choice(SEVERITIES), help="Only those as bad as that, or worse.")
-@click.option("--kind", type=click.Choice(KINDS), help="Only this kind.")
+@click.option("--kind", type=click.Choice(KINDS), metavar="KIND", help="Only this kind, for example call_blocked.")
 @click.option("--budget", metavar="NAME", help="Only those of this budget.")
 @click.option("--days", type=click.IntRange(1, 36_500), metavar="N", help="Only those of the last N days.")
 @click.option("--all", "resolved", is_flag=True, help="Resolved ones too.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), metavar="N", default=50, show_default=True, help="At most so many."
+)
 @json_option
 @ledger_option
 def list_alerts(path: Path | None, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - each as click has it

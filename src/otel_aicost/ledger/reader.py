@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-
     from otel_aicost.ledger.store import Cursor
 
 
