@@ -8,6 +8,7 @@ Apprise says only the kind is passed on.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 import time
@@ -19,6 +20,8 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from otel_aicost.alerts.settings import Channel, ChannelError
 
 if TYPE_CHECKING:
+    from apprise import Apprise
+
     from otel_aicost.alerts.message import Message
 
 SECONDS: Final = 20.0
@@ -28,7 +31,7 @@ LOGGERS: Final = frozenset(
 )
 """Whose loggers are silent while a message is sent, with all below them."""
 _STATUS: Final = re.compile(r"\berror=([1-5]\d\d)\b")
-_TYPES: Final = {"info": "INFO", "warning": "WARNING", "critical": "FAILURE"}
+_TYPES: Final = {"info": "info", "warning": "warning", "critical": "failure"}
 _MISSING: Final = "the package apprise is missing: pip install 'otel-aicost[alerts]'"
 
 
@@ -86,22 +89,29 @@ def _notify(channel: Channel, message: Message) -> str | None:
     token = _hush.set(hush)
     _quieten()
     try:
-        try:
-            from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType  # noqa: PLC0415 - nowhere else
-        except ImportError as error:
-            raise ChannelError(_MISSING) from error
-        # Newer ones have a pool of threads that outlives a time-out, and that the end of the process would wait for.
-        options: dict[str, Any] = {"service_timeout": 0} if hasattr(AppriseAsset, "_service_timeout") else {}
-        apprise = Apprise(asset=AppriseAsset(app_id="otel-aicost", app_desc="otel-aicost", **options))
-        server = Apprise.instantiate(url, asset=apprise.asset, suppress_exceptions=True)
-        if server is None or not apprise.add(server):
+        with _importing:
+            apprise = _server(url)
+        if apprise is None:
             return "its URL is none that Apprise understands"
         _quieten()
-        kind = getattr(NotifyType, _TYPES[message.severity])
-        done = apprise.notify(message.body, message.title, notify_type=kind, body_format=NotifyFormat.TEXT)
+        kind = _TYPES[message.severity]
+        done = apprise.notify(message.body, message.title, notify_type=kind, body_format="text")
         return None if done else hush.heard
     finally:
         _hush.reset(token)
+
+
+def _server(url: str) -> Apprise | None:
+    """What sends to a URL; `None` where the URL is none. This imports all that it takes."""
+    try:
+        from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - nowhere else
+    except ImportError as error:
+        raise ChannelError(_MISSING) from error
+    # Newer ones have a pool of threads that outlives a time-out, and that the end of the process would wait for.
+    options: dict[str, Any] = {"service_timeout": 0} if hasattr(AppriseAsset, "_service_timeout") else {}
+    apprise = Apprise(asset=AppriseAsset(app_id="otel-aicost", app_desc="otel-aicost", **options))
+    server = Apprise.instantiate(url, asset=apprise.asset, suppress_exceptions=True)
+    return apprise if server is not None and apprise.add(server) else None
 
 
 class _Hush:
@@ -139,3 +149,10 @@ def _quieten() -> None:
 # A variable of the context, as Apprise may hand the work to threads of its own, with their context.
 _hush: ContextVar[_Hush | None] = ContextVar("aicost_hush", default=None)
 _on_their_way: dict[str, threading.Thread] = {}
+
+_importing = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    # A child forked in the middle of an import would find that module locked for ever.
+    os.register_at_fork(
+        before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release
+    )
