@@ -34,7 +34,7 @@ EARLY_SECONDS: Final = 5.0
 """A lease ends a little before the next round, so that the process that has it keeps it."""
 FIRST_SECONDS: Final = 5.0
 """After the first call: a program that lives no longer has no time for it."""
-EXIT_SECONDS: Final = 2.0
+EXIT_SECONDS: Final = 3.0
 """The longest a message that was raised at the end may hold up the exit."""
 TRIES: Final = 3
 _PAUSE_SECONDS: Final = 0.5
