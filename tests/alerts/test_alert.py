@@ -9,8 +9,9 @@ from decimal import Decimal
 import pytest
 
 from alerts.raised import DOLLAR, NOW, reached
+from budgets.lines import line
 from otel_aicost.alerts.alert import LONGEST_TITLE, dollars, exact, fingerprint, percent, plain
-from otel_aicost.alerts.of_budgets import blocked_alert
+from otel_aicost.alerts.of_budgets import blocked_alert, call_alert
 from otel_aicost.budgets.budget import Amounts, Budget, Limits
 from otel_aicost.budgets.window import FOREVER, Period, Window
 from otel_aicost.errors import BudgetExceeded
@@ -165,6 +166,18 @@ def test_a_blocked_call_is_said_once_a_window(period, seconds):
 def test_a_window_without_an_end_is_one():
     """Years later it is the same."""
     assert blocked(Period("forever")).id == blocked(Period("forever"), NOW * 2).id
+
+
+def test_a_call_that_took_too_much_is_critical_once_a_day():
+    """It was sent, and what it took is said against the limit; another key, or day, is another alert."""
+    one = line(700_000_000, limit=DOLLAR // 2, name="one-call", key="alice", period=Period("call"), window=FOREVER)
+    row = call_alert(one, NOW)
+    assert row.title == "A call took more than budget one-call of alice allows: 0.70 of 0.50 USD"
+    assert (row.kind, row.severity, row.window_id) == ("budget_exceeded", "critical", "2026-11-21")
+    assert json.loads(row.details) == {"unit": "USD", "spent": "0.70", "limit": "0.50"}
+    assert call_alert(one._replace(amounts=Amounts(800_000_000, 1, 1)), NOW + 13 * 3600 * DOLLAR).id == row.id
+    assert call_alert(one, NOW + 14 * 3600 * DOLLAR).id != row.id
+    assert call_alert(one._replace(key="bob"), NOW).id != row.id
 
 
 @pytest.mark.parametrize(

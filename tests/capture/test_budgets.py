@@ -276,6 +276,21 @@ def test_a_blocked_call_is_an_alert_once_a_window(
     assert [entry.getMessage() for entry in caplog.records] == [f"otel-aicost: {said}"]
 
 
+def test_a_call_that_took_more_than_one_may_is_an_alert(
+    provider: FakeProvider, held: Callable[..., Counting], gpt: Any, look: Callable[[str], list[tuple[Any, ...]]]
+) -> None:
+    """It was only to be warned about, and is settled in the other budgets all the same."""
+    counting = held("{name: one, limit: 0.001 USD, period: call}, {name: all, limit: 9 USD, period: forever}")
+    provider.always(Reply(usage=EXACT))
+    for _ in range(2):
+        gpt.chat.completions.create(**ASKED)
+    assert counting.pipeline.flush(10)
+    assert look("SELECT kind, severity, budget, title FROM alerts") == [
+        ("budget_exceeded", "critical", "one", "A call took more than budget one allows: 0.00108 of 0.001 USD")
+    ]
+    assert [row[1:] for row in look(STANDING)] == [(2 * MOST, 0, 2, 0)]
+
+
 def test_balanced_reserves_what_such_calls_lately_cost(
     provider: FakeProvider, held: Callable[..., Counting], gpt: Any
 ) -> None:

@@ -266,6 +266,37 @@ def test_a_blocked_call_is_said_once_a_window(observe, rows, said, ledger):
     ]
 
 
+def test_a_call_that_took_too_much_is_said_once_a_day(observe, rows, said):
+    """However many do, in however many processes."""
+    one = line(20, limit=10, name="one-call", period=Period("call"))
+    for alerts in (observe(), observe()):
+        for _ in range(3):
+            alerts.passed(one, NOW)
+        assert alerts.wait()
+    assert rows() == [("budget_exceeded", "", "2026-11-21")]
+    assert [text for _, text in said()] == [
+        "otel-aicost: A call took more than budget one-call allows: 0.00000002 of 0.00000001 USD"
+    ]
+
+
+def test_an_alert_that_cannot_be_made_stops_no_settlement(observe, rows, monkeypatch):
+    """The call and its balance are written, and the error is counted."""
+
+    def fail(*_):
+        raise OverflowError
+
+    monkeypatch.setattr("otel_aicost.ledger.balances.budget_alert", fail)
+    monkeypatch.setattr("otel_aicost.observers.alerts.call_alert", fail)
+    alerts = observe()
+    alerts._writer.put(record(), Settlement(None, (taking(line(limit=10), 10),)))
+    alerts.passed(line(), NOW)
+    assert alerts.wait()
+    assert faults.counts() == {"alerts": 2}
+    with closing(sqlite3.connect(alerts._writer.name)) as connection:
+        assert connection.execute("SELECT spent_nano FROM budget_windows").fetchall() == [(10,)]
+    assert rows() == []
+
+
 def test_a_process_asks_the_ledger_once_a_window(observe, monkeypatch):
     """A loop that is blocked a thousand times a second costs the ledger nothing."""
     alerts = observe(DAILY)

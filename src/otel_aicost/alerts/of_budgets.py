@@ -80,7 +80,7 @@ def blocked_alert(budget: Budget, refused: BudgetExceeded, at_ns: int) -> AlertR
 
     For a budget of single calls once a day, for one that rolls once in its length.
     """
-    window = _blocked_in(budget, at_ns // _SECOND)
+    window = _once_in(budget, at_ns // _SECOND)
     amounts = {name: getattr(refused, name) for name in ("spent", "reserved", "needed", "limit")}
     return alert(
         CALL_BLOCKED,
@@ -96,6 +96,27 @@ def blocked_alert(budget: Budget, refused: BudgetExceeded, at_ns: int) -> AlertR
         budget=budget.name,
         key=refused.key,
         window_id=window,
+    )
+
+
+def call_alert(line: Line, at_ns: int) -> AlertRow:
+    """The alert of a call, begun at `at_ns`, that took more than a budget of single calls allows.
+
+    Once a day for each budget and key.
+    """
+    unit = _fullest(line.limits, line.amounts)
+    taken, limit = line.amounts[unit], line.limits[unit] or 0
+    day = _once_in(line.budget, at_ns // _SECOND)
+    return alert(
+        BUDGET_EXCEEDED,
+        "critical",
+        f"A call took more than budget {_named(line.budget, line.key)} allows: {_told(taken, limit, unit)}",
+        once=(line.budget.name, line.key, day),
+        at_ns=at_ns,
+        details={"unit": UNITS[unit], "spent": _exactly(taken, unit), "limit": _exactly(limit, unit)},
+        budget=line.budget.name,
+        key=line.key,
+        window_id=day,
     )
 
 
@@ -144,7 +165,7 @@ def _iso(at: int | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
 
 
-def _blocked_in(budget: Budget, at: int) -> str:
+def _once_in(budget: Budget, at: int) -> str:
     period = budget.period
     if period.kind == "rolling":
         return f"rolling {period.rolling_seconds}s {at // period.rolling_seconds * period.rolling_seconds}"

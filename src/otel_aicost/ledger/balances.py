@@ -11,6 +11,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from otel_aicost import faults
 from otel_aicost.alerts.of_budgets import budget_alert
 from otel_aicost.budgets.budget import Amounts, Limits, crossed, exceeded
 from otel_aicost.budgets.window import counts_until
@@ -244,7 +245,12 @@ def _alerts(connection: Connection, line: Line, now_ns: int) -> list[Alert]:
         return []
     connection.execute(_SAID, (str(shares[-1]), *_key(line)))
     alert = Alert(line, shares[-1], balance.spent)
-    return [alert] if raise_alert(connection, budget_alert(alert, now_ns)) else []
+    try:
+        row = budget_alert(alert, now_ns)
+    except Exception as error:  # noqa: BLE001 - what a call cost is written whatever its alert is like
+        faults.report("alerts", error)
+        return []
+    return [alert] if raise_alert(connection, row) else []
 
 
 _UNITS: Final = ("nano", "tokens", "calls")

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost import faults
-from otel_aicost.alerts.of_budgets import blocked_alert, budget_alert
+from otel_aicost.alerts.of_budgets import blocked_alert, budget_alert, call_alert
 from otel_aicost.ledger.alerts import raise_alert
 from otel_aicost.observers.events import emit
 from otel_aicost.worker import Worker
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otel_aicost.alerts.alert import AlertRow
+    from otel_aicost.budgets.budget import Line
     from otel_aicost.errors import BudgetExceeded
     from otel_aicost.ledger.balances import Alert, Settlement
     from otel_aicost.ledger.store import Connection
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from otel_aicost.observers.watch import Watch
 
 REMEMBERED: Final = 10_000
-"""Blocked calls whose alert this process remembers; past that it asks the ledger again, which says each once."""
+"""Alerts of single calls that this process remembers; past that it asks the ledger again, which says each once."""
 
 
 class AlertObserver:
@@ -55,16 +56,14 @@ class AlertObserver:
         budget = next((each for each in self._plans.now().budgets if each.name == refused.budget), None)
         if budget is None:
             return
-        row = blocked_alert(budget, refused, at_ns)
-        if row.fingerprint in self._said:
-            return
-        if len(self._said) >= REMEMBERED:
-            self._said = set()
-        self._said.add(row.fingerprint)
-        if self._writer is None:
-            self.announce(row)
-        else:
-            self._writer.later(lambda connection: self._raise(connection, row))
+        self._raise_once(blocked_alert(budget, refused, at_ns))
+
+    def passed(self, line: Line, at_ns: int) -> None:
+        """A call that began at `at_ns` took more than a budget of single calls allows."""
+        try:
+            self._raise_once(call_alert(line, at_ns))
+        except Exception as error:  # noqa: BLE001 - the call is to be settled whatever its alert is like
+            faults.report("alerts", error)
 
     def after(self, record: Record, settlement: Settlement | None) -> None:
         """Begin to watch with the first call."""
@@ -82,6 +81,17 @@ class AlertObserver:
         if self._watch is not None:
             self._watch.close(max(0.1, until - time.monotonic()))
         return done
+
+    def _raise_once(self, row: AlertRow) -> None:
+        if row.fingerprint in self._said:
+            return
+        if len(self._said) >= REMEMBERED:
+            self._said = set()
+        self._said.add(row.fingerprint)
+        if self._writer is None:
+            self.announce(row)
+        else:
+            self._writer.later(lambda connection: self._raise(connection, row))
 
     def _raise(self, connection: Connection, row: AlertRow) -> None:
         if raise_alert(connection, row):

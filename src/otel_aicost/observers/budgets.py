@@ -142,7 +142,7 @@ class BudgetObserver:
         hold.settled += 1
         self._lately.learn(record)
         lines = tuple(line._replace(amounts=self._spent(line, record)) for line in hold.lines)
-        self._compare(lines)
+        self._compare(lines, record.started_ns)
         return _settlement(reservation, lines)
 
     def release(self, hold: Hold) -> None:
@@ -221,15 +221,14 @@ class BudgetObserver:
         if hold.reserved and settlement is not None and self.writer is not None:
             self.writer.release(settlement)
 
-    @staticmethod
-    def _compare(lines: tuple[Line, ...]) -> None:
-        """Say of a call that it cost more than a budget of single calls allows."""
+    def _compare(self, lines: tuple[Line, ...], at_ns: int) -> None:
+        """Warn of a call that cost more than a budget of single calls allows."""
         for line in lines:
-            if line.budget.period.kind == "call" and any(
+            passed = line.budget.period.kind == "call" and any(
                 limit is not None and amount > limit for amount, limit in zip(line.amounts, line.limits, strict=True)
-            ):
-                faults.say(f"budget {line.budget.name}", "otel-aicost: budget %s: a call took %s, more than it allows",
-                           line.budget.name, _told(line.amounts))  # fmt: skip
+            )
+            if passed and self.alerts is not None:
+                self.alerts.passed(line, at_ns)
 
 
 def _window(budget: Budget, at: int) -> Window:
@@ -271,10 +270,6 @@ _NO_LEDGER: Final = (
     "otel-aicost: there are budgets and no ledger (OTEL_AICOST_LEDGER=off): what is spent is known to nobody, and "
     "on_store_down of each budget decides on every call"
 )
-
-
-def _told(amounts: Amounts) -> str:
-    return f"{amounts.nano / 1e9:.6g} USD, {amounts.tokens} tokens, {amounts.calls} calls"
 
 
 _pool: ThreadPoolExecutor | None = None
