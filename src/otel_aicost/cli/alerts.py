@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from otel_aicost import config
 from otel_aicost.alerts.alert import KINDS, SEVERITIES
-from otel_aicost.cli.options import ledger_option, opened
+from otel_aicost.cli.options import config_option, json_option, ledger_option, ledger_path
 from otel_aicost.cli.output import show, write_json
 from otel_aicost.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from rich.console import RenderableType
 
@@ -25,20 +25,10 @@ if TYPE_CHECKING:
     from otel_aicost.alerts.settings import AlertSettings, ChannelError
     from otel_aicost.ledger.alerts import Which
     from otel_aicost.ledger.deliveries import Delivery
-    from otel_aicost.ledger.store import Connection
 
 SHORT = 8
 _SECOND = 10**9
 _AGES = ((86_400, "d"), (3600, "h"), (60, "min"))
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
-config_option = click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="The aicost.yaml to go by, instead of the one in OTEL_AICOST_CONFIG or the current directory.",
-)
 
 
 @click.group(
@@ -121,16 +111,16 @@ tried again with the next check) or aicost.yaml is wrong, 3 if there is no ledge
 )
 @config_option
 @ledger_option
-def check(path: Path | None, file: Path | None) -> None:
+def check(path: Path | None, config_file: Path | None) -> None:
     """Look for what to warn of, and send what is due: once, for cron."""
-    from functools import partial  # noqa: PLC0415 - with what needs it
-
-    from otel_aicost.ledger.store import FileStore  # noqa: PLC0415 - --help needs none of it
+    from otel_aicost.ledger.opening import changing  # noqa: PLC0415 - --help needs none of it
     from otel_aicost.ledger.visits import Visits  # noqa: PLC0415
     from otel_aicost.observers import watch  # noqa: PLC0415
 
-    settings = _settings(file)
-    visits = Visits(partial(FileStore, opened(path).path))
+    settings = _settings(config_file)
+    file = ledger_path(path)
+    changing(file).close()  # it has to be there
+    visits = Visits(lambda: changing(file))
     for row in watch.check(visits, settings, time.time_ns()):
         click.echo(f"{row.severity}: {row.title}")
     failed: list[ChannelError] = []
@@ -150,12 +140,12 @@ Exit code 1 if the message did not arrive."""
 )
 @click.argument("channel")
 @config_option
-def test(channel: str, file: Path | None) -> None:
+def test(channel: str, config_file: Path | None) -> None:
     """Send a test message to a channel now."""
     from otel_aicost.alerts.message import message, trial_alert  # noqa: PLC0415 - --help needs none of it
     from otel_aicost.observers.channels import send  # noqa: PLC0415
 
-    settings = _settings(file)
+    settings = _settings(config_file)
     known = {each.name: each for each in settings.channels}
     if channel not in known:
         existing = f"the channels are {', '.join(known)}" if known else "aicost.yaml has none"
@@ -181,27 +171,15 @@ def _settings(file: Path | None) -> AlertSettings:
     return plan.alerts or AlertSettings()
 
 
-@contextmanager
-def _changing(path: Path | None) -> Iterator[Connection]:
-    """A transaction of the ledger, which must be there."""
-    from otel_aicost.ledger.store import FileStore  # noqa: PLC0415 - as above
-
-    store = FileStore(opened(path).path)
-    try:
-        with store.transaction() as connection:
-            yield connection
-    finally:
-        store.close()
-
-
 def _set_state(path: Path | None, ids: tuple[str, ...], state: State, *, every: bool) -> None:
     from otel_aicost.ledger.alerts import UnknownAlertError, set_state  # noqa: PLC0415 - as above
+    from otel_aicost.ledger.opening import changing  # noqa: PLC0415
 
     if every == bool(ids):
         msg = "name alerts by their ids, or all of them with --all"
         raise click.UsageError(msg)
     try:
-        with _changing(path) as connection:
+        with closing(changing(ledger_path(path))) as store, store.transaction() as connection:
             changed = set_state(connection, None if every else ids, state, time.time_ns())
     except UnknownAlertError as error:
         raise click.UsageError(str(error)) from error
@@ -211,13 +189,12 @@ def _set_state(path: Path | None, ids: tuple[str, ...], state: State, *, every: 
 def _list(path: Path | None, options: dict[str, Any], *, as_json: bool) -> None:
     from otel_aicost.ledger import alerts as stored  # noqa: PLC0415 - as above
     from otel_aicost.ledger.deliveries import deliveries  # noqa: PLC0415
-    from otel_aicost.ledger.reader import Statements  # noqa: PLC0415 - SQLAlchemy takes 0.3 s
+    from otel_aicost.ledger.opening import looking  # noqa: PLC0415
 
     now_ns = time.time_ns()
-    with opened(path).read() as connection:
-        statements = Statements(connection)
-        found = stored.list_alerts(statements, _which(options, now_ns))
-        sent = deliveries(statements, [row.id for row in found]) if as_json else {}
+    with looking(ledger_path(path)) as connection:
+        found = stored.list_alerts(connection, _which(options, now_ns))
+        sent = deliveries(connection, [row.id for row in found]) if as_json else {}
     if as_json:
         write_json({"alerts": [_document(row, sent.get(row.id, [])) for row in found]})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, MetaData, NullPool, Table, create_engine, event, inspect
 from sqlalchemy.exc import DatabaseError, NoSuchTableError
@@ -15,13 +15,10 @@ from otel_aicost.ledger.opening import check_readable, connector, errors_named, 
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-    from typing import Any
 
     from sqlalchemy import Connection, Engine
-
-    from otel_aicost.ledger.store import Cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +39,6 @@ class Ledger:
         """
         with _errors_named(self.path), self.engine.connect() as connection, connection.begin():
             yield connection
-
-
-class Statements:
-    """Runs statements with `?` for each parameter on the connection of a reader; a `ledger.store.Connection`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Cursor:
-        """Run one."""
-        return cast("Cursor", self._connection.exec_driver_sql(sql, tuple(parameters)))
 
 
 def open_ledger(path: Path) -> Ledger:
