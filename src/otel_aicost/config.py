@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -112,7 +112,7 @@ def load_budgets(settings: Settings) -> tuple[Plan, list[str]]:
     clashes = sorted(budget.name for budget in simple if budget.name in named)
     mistakes += [f"{path}: has a budget {name!r}, which is that of a variable; the file's holds" for name in clashes]
     others = tuple(budget for budget in simple if budget.name not in named)
-    return Plan((*plan.budgets, *others), plan.lease_seconds), mistakes
+    return replace(plan, budgets=(*plan.budgets, *others)), mistakes
 
 
 def budget_file(settings: Settings) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from otel_aicost.config import Settings
     from otel_aicost.ledger.writer import Writer
     from otel_aicost.observers import Observer
+    from otel_aicost.observers.alerts import AlertObserver
     from otel_aicost.observers.budgets import BudgetObserver
     from otel_aicost.prices.catalogue import Catalogue
 
@@ -110,9 +112,12 @@ def _made(settings: Settings) -> Pipeline:
     settings = replace(settings, config=None if path is None else path.absolute())
     plans = Plans(settings.config, lambda: config.load_budgets(settings))
     writer = _writer(settings, plans.now().lease_seconds)
-    return Pipeline(
-        settings, lambda: load_prices(settings), SpanObserver(), _observers(settings, writer), _budgets(plans, writer)
-    )
+    alerts = _alerts(settings, plans, writer)
+    observers = _observers(settings, writer)
+    if alerts is not None:
+        observers.append(alerts)  # the last one: those before it may raise some when they are closed
+    budgets = _budgets(plans, writer, alerts)
+    return Pipeline(settings, lambda: load_prices(settings), SpanObserver(), observers, budgets)
 
 
 def _writer(settings: Settings, lease_seconds: float) -> Writer | None:
@@ -123,13 +128,27 @@ def _writer(settings: Settings, lease_seconds: float) -> Writer | None:
     return Writer.of_file(settings.ledger, settings.retention_days, lease_seconds)
 
 
-def _budgets(plans: Plans, writer: Writer | None) -> BudgetObserver | None:
+def _budgets(plans: Plans, writer: Writer | None, alerts: AlertObserver | None) -> BudgetObserver | None:
     """Who holds calls to their budgets; `None` where there is none, and then calls pay nothing for it."""
     if not plans.now().budgets:
         return None
     from otel_aicost.observers.budgets import BudgetObserver  # noqa: PLC0415
 
-    return BudgetObserver(plans, writer)
+    return BudgetObserver(plans, writer, alerts)
+
+
+def _alerts(settings: Settings, plans: Plans, writer: Writer | None) -> AlertObserver | None:
+    """Who announces alerts, and watches the ledger where the file asks for it; `None` where nothing raises any."""
+    plan = plans.now()
+    if not plan.budgets and plan.alerts is None:
+        return None
+    from otel_aicost.ledger.store import FileStore  # noqa: PLC0415 - as above
+    from otel_aicost.ledger.visits import Visits  # noqa: PLC0415
+    from otel_aicost.observers.alerts import AlertObserver  # noqa: PLC0415
+
+    if plan.alerts is None or settings.ledger is None:
+        return AlertObserver(plans, writer)
+    return AlertObserver(plans, writer, Visits(partial(FileStore, settings.ledger)))
 
 
 def _observers(settings: Settings, writer: Writer | None) -> list[Observer]:

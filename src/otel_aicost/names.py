@@ -46,6 +46,10 @@ AICOST_BUDGET_KEY: Final = "aicost.budget.key"
 """Which budget did not let a call be sent, or not with the model asked for, and the value of its `per`."""
 AICOST_FALLBACK_FROM: Final = "aicost.fallback.from_model"
 """The model the application asked for, where that budget had a cheaper one take its place."""
+AICOST_BUDGET_WINDOW: Final = "aicost.budget.window"
+AICOST_ALERT_KIND: Final = "aicost.alert.kind"
+AICOST_ALERT_SEVERITY: Final = "aicost.alert.severity"
+AICOST_ALERT_ID: Final = "aicost.alert.id"
 AICOST_TAG_PREFIX: Final = "aicost.tag."
 AICOST_CONDITION_PREFIX: Final = "aicost.condition."
 """Followed by what else decided the price: `service_tier`, `processing`, `size` ..."""
@@ -58,6 +62,9 @@ USAGE_ATTRIBUTES: Final = {
     "reasoning_tokens": REASONING_TOKENS,
 }
 """Meter -> its semantic-convention span attribute."""
+
+# --- OpenTelemetry log events -------------------------------------------------------------------------------------
+EVENT_ALERT: Final = "aicost.alert"
 
 # --- OpenTelemetry metrics ---------------------------------------------------------------------------------------
 METRIC_TOKENS: Final = "gen_ai.client.token.usage"

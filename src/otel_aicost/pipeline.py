@@ -193,7 +193,15 @@ class Pipeline:
             opened.call = replace(opened.call, parameters={**opened.call.parameters, **told})
             kind = type(refused).__qualname__
             opened.finish(Outcome("blocked", "none", error_type=kind, ended_ticks=time.perf_counter_ns()))
+            self._say_blocked(refused, opened.call.started_ns)
         return refused
+
+    def _say_blocked(self, refused: BudgetExceeded, at_ns: int) -> None:
+        try:
+            if self._budgets is not None:
+                self._budgets.blocked(refused, at_ns)
+        except Exception as error:  # noqa: BLE001 - as above
+            faults.report("budgets.blocked", error)
 
     def _foresee(self, call: Call, usage: Mapping[str, Quantity]) -> Cost | Unpriced:
         models = (call.request_model,) if call.request_model else ()

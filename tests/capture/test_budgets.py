@@ -25,6 +25,7 @@ from otel_aicost.budgets.reading import parse
 from otel_aicost.ledger import balances
 from otel_aicost.ledger.writer import Writer
 from otel_aicost.observers import budgets
+from otel_aicost.observers.alerts import AlertObserver
 from otel_aicost.observers.budgets import BudgetObserver
 from otel_aicost.observers.plans import Plans
 from otel_aicost.observers.spans import SpanObserver
@@ -84,7 +85,8 @@ def held(provider: FakeProvider, ledger: Path) -> Iterator[Callable[..., Countin
 def holding(text: str, path: Path | None) -> BudgetObserver:
     """The budgets of a YAML file, with a ledger at `path`."""
     plan = parse(text.encode(), "aicost.yaml")
-    return BudgetObserver(Plans(None, lambda: (plan, [])), None if path is None else Writer.of_file(path))
+    plans, writer = Plans(None, lambda: (plan, [])), None if path is None else Writer.of_file(path)
+    return BudgetObserver(plans, writer, AlertObserver(plans, writer))
 
 
 def until_refused(call: Callable[[], object], most: int = 200) -> tuple[int, BudgetExceeded | None]:
@@ -232,10 +234,14 @@ def test_strict_takes_the_dearest_rate_for_the_prompt(
     assert raised.value.needed == Decimal("0.000089")  # 32 tokens at 2 dollars, 5 at 5 dollars a million
 
 
-def test_a_threshold_is_a_line_in_the_log(
-    provider: FakeProvider, held: Callable[..., Counting], gpt: Any, caplog: pytest.LogCaptureFixture
+def test_a_threshold_is_an_alert_and_a_line_in_the_log(
+    provider: FakeProvider,
+    held: Callable[..., Counting],
+    gpt: Any,
+    look: Callable[[str], list[tuple[Any, ...]]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It names the budget, the key, the share, the window and what is spent; once."""
+    """It names the budget, the key, the share, what is spent and when that ends; once."""
     text = f"{{name: b, per: user, limit: {4 * MOST / 1e9:.9f} USD, period: forever, alert_at: [0.5]}}"
     counting = held(text)
     provider.always(Reply(usage=EXACT))
@@ -243,9 +249,46 @@ def test_a_threshold_is_a_line_in_the_log(
         for _ in range(3):
             gpt.chat.completions.create(**ASKED)
             assert counting.pipeline.flush(10)
-    assert [entry.getMessage() for entry in caplog.records if "budget" in entry.getMessage()] == [
-        "otel-aicost: budget b of alice has reached 50% of its limit in forever: 0.00216 USD, 264 tokens, 2 calls spent"
+    said = "Budget b of alice has reached 50% of its limit: 0.00216 of 0.00432 USD spent; it never resets"
+    assert [entry.getMessage() for entry in caplog.records if "udget" in entry.getMessage()] == [f"otel-aicost: {said}"]
+    assert look("SELECT kind, severity, budget, key, window_id, title, state FROM alerts") == [
+        ("threshold_reached", "info", "b", "alice", "forever", said, "unread")
     ]
+
+
+def test_a_blocked_call_is_an_alert_once_a_window(
+    held: Callable[..., Counting],
+    gpt: Any,
+    look: Callable[[str], list[tuple[Any, ...]]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However often it is tried: one row and one line, with the words of the exception."""
+    counting = held("{name: nothing, limit: 0, per: user, period: forever, on_exceed: block}")
+    with otel_aicost.tags(user="alice"):
+        for _ in range(3):
+            with pytest.raises(BudgetExceeded) as raised:
+                gpt.chat.completions.create(**ASKED)
+    assert counting.pipeline.flush(10)
+    said = f"A call was blocked by {raised.value}"
+    assert look("SELECT kind, severity, budget, key, window_id, title FROM alerts") == [
+        ("call_blocked", "warning", "nothing", "alice", "forever", said)
+    ]
+    assert [entry.getMessage() for entry in caplog.records] == [f"otel-aicost: {said}"]
+
+
+def test_a_call_that_took_more_than_one_may_is_an_alert(
+    provider: FakeProvider, held: Callable[..., Counting], gpt: Any, look: Callable[[str], list[tuple[Any, ...]]]
+) -> None:
+    """It was only to be warned about, and is settled in the other budgets all the same."""
+    counting = held("{name: one, limit: 0.001 USD, period: call}, {name: all, limit: 9 USD, period: forever}")
+    provider.always(Reply(usage=EXACT))
+    for _ in range(2):
+        gpt.chat.completions.create(**ASKED)
+    assert counting.pipeline.flush(10)
+    assert look("SELECT kind, severity, budget, title FROM alerts") == [
+        ("budget_exceeded", "critical", "one", "A call took more than budget one allows: 0.00108 of 0.001 USD")
+    ]
+    assert [row[1:] for row in look(STANDING)] == [(2 * MOST, 0, 2, 0)]
 
 
 def test_balanced_reserves_what_such_calls_lately_cost(

@@ -70,7 +70,9 @@ class Counting:
         budgets: BudgetObserver | None = None,
     ) -> None:
         self.collected = Collect()
-        kept = [] if budgets is None or budgets.writer is None else [LedgerObserver(budgets.writer)]
+        kept: list[Observer] = [] if budgets is None or budgets.writer is None else [LedgerObserver(budgets.writer)]
+        if budgets is not None and budgets.alerts is not None:
+            kept.append(budgets.alerts)
         self.pipeline = Pipeline(settings, catalogue, spans, [self.collected, *kept, *observers], budgets)
         if warm:
             self.pipeline.warm()

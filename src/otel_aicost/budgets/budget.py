@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from otel_aicost.alerts.settings import AlertSettings
     from otel_aicost.budgets.window import Period, Window
 
 OnExceed = Literal["warn", "block", "fallback"]
@@ -166,6 +167,8 @@ class Plan:
 
     budgets: tuple[Budget, ...] = ()
     lease_seconds: float = LEASE_SECONDS
+    alerts: AlertSettings | None = None
+    """The section `alerts:`; `None`: there is none."""
 
 
 def parse_money(text: str) -> int:

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from otel_aicost.cli.alerts import alerts
 from otel_aicost.cli.budgets import budgets
 from otel_aicost.cli.calls import calls
 from otel_aicost.cli.doctor import doctor
@@ -111,7 +112,7 @@ def app() -> None:
     """What the AI calls of your programs cost: read from the ledger that instrumented programs write."""
 
 
-for _command in (report, calls, export, budgets, prices, ledger, doctor):
+for _command in (report, calls, export, budgets, alerts, prices, ledger, doctor):
     app.add_command(_command)
 
 

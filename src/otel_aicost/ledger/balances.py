@@ -11,8 +11,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from otel_aicost import faults
+from otel_aicost.alerts.of_budgets import budget_alert
 from otel_aicost.budgets.budget import Amounts, Limits, crossed, exceeded
 from otel_aicost.budgets.window import counts_until
+from otel_aicost.ledger.alerts import raise_alert
 from otel_aicost.ledger.slices import CALLS, PART
 
 if TYPE_CHECKING:
@@ -134,7 +137,7 @@ def settle(connection: Connection, call_id: str | None, settlement: Settlement, 
             continue
         _add(connection, line, spent=line.amounts if fresh else Amounts(), freed=held or Amounts())
         if fresh:
-            alerts += _alerts(connection, line)
+            alerts += _alerts(connection, line, now_ns)
     return alerts
 
 
@@ -251,7 +254,7 @@ def _twice(amounts: Iterable[int]) -> list[int]:
     return [amount for one in amounts for amount in (one, one)]
 
 
-def _alerts(connection: Connection, line: Line) -> list[Alert]:
+def _alerts(connection: Connection, line: Line, now_ns: int) -> list[Alert]:
     balance = _balance(connection, line)
     if balance.limited:
         line = line._replace(limits=limits_now(connection, line))
@@ -259,7 +262,13 @@ def _alerts(connection: Connection, line: Line) -> list[Alert]:
     if not shares:
         return []
     connection.execute(_SAID, (str(shares[-1]), *_key(line)))
-    return [Alert(line, shares[-1], balance.spent)]
+    alert = Alert(line, shares[-1], balance.spent)
+    try:
+        row = budget_alert(alert, now_ns)
+    except Exception as error:  # noqa: BLE001 - what a call cost is written whatever its alert is like
+        faults.report("alerts", error)
+        return []
+    return [alert] if raise_alert(connection, row) else []
 
 
 _UNITS: Final = ("nano", "tokens", "calls")

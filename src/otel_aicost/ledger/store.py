@@ -71,6 +71,9 @@ class Store(Protocol):
     def transaction(self) -> AbstractContextManager[Connection]:
         """All that is done inside is done, or nothing."""
 
+    def reading(self) -> AbstractContextManager[Connection]:
+        """All that is read inside is of the same moment, and nobody waits for it."""
+
     def insert(self, rows: Sequence[Row]) -> None:
         """Add calls, in the transaction if one is open; one that is there already (by its id) stays as it is."""
 
@@ -166,6 +169,20 @@ class FileStore:
             try:
                 yield connection
                 self._patiently("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except _FROM_SQLITE as error:
+            self._explain(error)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, without a lock that others wait for: they may write meanwhile, and that is not seen."""
+        connection = self.connection
+        try:
+            connection.execute("BEGIN")
+            try:
+                yield connection
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

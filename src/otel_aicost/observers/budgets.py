@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from otel_aicost.budgets.budget import Budget
     from otel_aicost.budgets.window import Window
     from otel_aicost.errors import BudgetExceeded
-    from otel_aicost.ledger.balances import Alert
     from otel_aicost.ledger.writer import Writer
     from otel_aicost.model import Call, Record, Unpriced
+    from otel_aicost.observers.alerts import AlertObserver
     from otel_aicost.observers.estimates import Estimate, Pricing
     from otel_aicost.observers.plans import Plans
 
@@ -72,14 +72,14 @@ class Hold:
 class BudgetObserver:
     """All budgets of this process. `admit` is the one place where a call may be stopped."""
 
-    def __init__(self, plans: Plans, writer: Writer | None) -> None:
+    def __init__(self, plans: Plans, writer: Writer | None, alerts: AlertObserver | None = None) -> None:
         """`writer` is the ledger's; `None`: there is none, and it is down for good."""
         self._plans = plans
         self.writer = writer
+        self.alerts = alerts
         self._lately = Lately()
         self._local = LocalCounts()
         if writer is not None:
-            writer.alert = say
             writer.seen = self._local.saw
             writer.warm()
         elif any(budget.period.kind != "call" for budget in plans.now().budgets):
@@ -171,6 +171,11 @@ class BudgetObserver:
             future.add_done_callback(lambda _: self._withdraw(hold))
             raise
 
+    def blocked(self, refused: BudgetExceeded, at_ns: int) -> None:
+        """A call that began at `at_ns` was not sent."""
+        if self.alerts is not None:
+            self.alerts.blocked(refused, at_ns)
+
     def settle(self, hold: Hold, record: Record) -> Settlement | None:
         """A response of the call ended: what it took is spent, what was reserved beyond that is free again."""
         reservation = hold.id if hold.reserved and not hold.settled else None
@@ -181,7 +186,7 @@ class BudgetObserver:
         lines = tuple(line._replace(amounts=self._spent(line, record)) for line in hold.lines)
         self._local.settled(hold.counted, lines)
         hold.counted = ()
-        self._compare(lines)
+        self._compare(lines, record.started_ns)
         return _settlement(reservation, lines)
 
     def release(self, hold: Hold) -> None:
@@ -297,15 +302,14 @@ class BudgetObserver:
         if hold.reserved and settlement is not None and self.writer is not None:
             self.writer.release(settlement)
 
-    @staticmethod
-    def _compare(lines: tuple[Line, ...]) -> None:
-        """Say of a call that it cost more than a budget of single calls allows."""
+    def _compare(self, lines: tuple[Line, ...], at_ns: int) -> None:
+        """Warn of a call that cost more than a budget of single calls allows."""
         for line in lines:
-            if line.budget.period.kind == "call" and any(
+            passed = line.budget.period.kind == "call" and any(
                 limit is not None and amount > limit for amount, limit in zip(line.amounts, line.limits, strict=True)
-            ):
-                faults.say(f"budget {line.budget.name}", "otel-aicost: budget %s: a call took %s, more than it allows",
-                           line.budget.name, _told(line.amounts))  # fmt: skip
+            )
+            if passed and self.alerts is not None:
+                self.alerts.passed(line, at_ns)
 
 
 def _window(budget: Budget, at: int) -> Window:
@@ -342,24 +346,6 @@ _NO_LEDGER: Final = (
     "otel-aicost: there are budgets and no ledger (OTEL_AICOST_LEDGER=off): what is spent is known to nobody, and "
     "on_store_down of each budget decides on every call"
 )
-
-
-def say(alert: Alert) -> None:
-    """Log a limit that was reached."""
-    line = alert.line
-    of = f" of {line.key}" if line.key else ""
-    faults.LOGGER.warning(
-        "otel-aicost: budget %s%s has reached %s%% of its limit in %s: %s spent",
-        line.budget.name,
-        of,
-        f"{(alert.share * 100).normalize():f}",
-        line.window.group.strip() or line.window.id,
-        _told(alert.spent),
-    )
-
-
-def _told(amounts: Amounts) -> str:
-    return f"{amounts.nano / 1e9:.6g} USD, {amounts.tokens} tokens, {amounts.calls} calls"
 
 
 _pool: ThreadPoolExecutor | None = None
