@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from otel_aicost.track import settle_with
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from otel_aicost.budgets.budget import Plan
     from otel_aicost.config import Settings
     from otel_aicost.ledger.writer import Writer
     from otel_aicost.observers import Observer
@@ -116,8 +118,22 @@ def _made(settings: Settings) -> Pipeline:
     observers = _observers(settings, writer)
     if alerts is not None:
         observers.append(alerts)  # the last one: those before it may raise some when they are closed
+    if writer is not None and plans.now().budgets:
+        _note(writer, plans, "the environment" if path is None else path.name)
     budgets = _budgets(plans, writer, alerts)
     return Pipeline(settings, lambda: load_prices(settings), SpanObserver(), observers, budgets)
+
+
+def _note(writer: Writer, plans: Plans, source: str) -> None:
+    """Put down in the ledger what the budgets are, now and whenever the file changes."""
+    from otel_aicost.ledger import events, limits  # noqa: PLC0415 - not needed where there is no budget
+
+    def note(plan: Plan) -> None:
+        who = f"{source} ({events.whoami()})"
+        writer.later(lambda connection: limits.note_definitions(connection, plan, who, time.time_ns()))
+
+    plans.changed = note
+    note(plans.now())
 
 
 def _writer(settings: Settings, lease_seconds: float) -> Writer | None:
