@@ -116,7 +116,8 @@ def can_call(  # noqa: PLR0913 - keyword arguments, each a fact of the call
     sets no limit. The tags in force apply, and `tags` besides. It is decided as for a real call: in `strict` mode a
     prompt may take more tokens than its text usually has, and a ledger that does not answer (a quarter of a second at
     most) leaves it to `on_store_down`. The first call loads the price list (up to half a second). In a coroutine, ask
-    in a thread: `await asyncio.to_thread(can_call, ...)`.
+    in a thread: `await asyncio.to_thread(can_call, ...)`. A call that would be made, though with the model that a
+    budget falls back to, is allowed.
     """
     try:
         refused, foreseen = pipeline().look(
@@ -128,6 +129,7 @@ def can_call(  # noqa: PLR0913 - keyword arguments, each a fact of the call
                 started_ticks=time.perf_counter_ns(),
                 tags={**current(), **clean(tags or {})},
                 parameters={} if max_output_tokens is None else {"gen_ai.request.max_tokens": max_output_tokens},
+                replaceable=True,
             ),
             max(0, int(input_tokens)),
         )

@@ -402,6 +402,19 @@ def test_a_free_fallback_is_free(
     assert (counting.only.status, counting.only.cost.total) == ("ok", 0)
 
 
+def test_can_call_knows_of_fallbacks(
+    provider: FakeProvider, held: Callable[..., Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that would be made with another model is allowed; one that another budget then stops is not."""
+    from otel_aicost import instrumentor
+
+    counting = held(f"{never(MINI)}, {{name: c, limit: 0.0001 USD, period: day, on_exceed: block, mode: strict}}")
+    monkeypatch.setattr(instrumentor, "_pipeline", counting.pipeline)
+    assert otel_aicost.can_call("openai", GPT, input_tokens=8, max_output_tokens=100).allowed
+    assert not otel_aicost.can_call("openai", GPT, input_tokens=8, max_output_tokens=200).allowed
+    assert not otel_aicost.can_call("openai", "text-embedding-3-small", operation="embeddings", input_tokens=8).allowed
+
+
 def test_an_error_of_ours_leaves_the_call_as_it_was_made(
     provider: FakeProvider, tmp_path: Path, gpt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,13 @@ def test_all_or_none(counts):
     assert fits(counts, here(10))
 
 
+def test_a_look_counts_nothing(counts):
+    """It says what `admit` would."""
+    assert [counts.look([here(asked)]) is None for asked in (10, 10, 11)] == [True, True, False]
+    assert fits(counts, here(10))
+    assert counts.look([here(1)]).spent == Amounts(10, 0, 1)
+
+
 def test_what_a_call_took_takes_the_place_of_what_was_foreseen(counts):
     """More or less than foreseen, or nothing."""
     for took, left in ((taking(here(), 3), 7), (taking(here(), 0, calls=0), 7)):
