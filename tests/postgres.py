@@ -75,13 +75,15 @@ class Cluster:
     def create(self) -> str:
         """A new, empty database; its URL."""
         name = f"test_{next(_numbers)}"
-        self.execute("postgres", f"CREATE DATABASE {name}")
+        # Of a language: what depends on the order of bytes must say so.
+        self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'")
         return self.url(name)
 
     def execute(self, database: str, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Ask a database, given by its name or its URL."""
         url = database if "://" in database else self.url(database)
-        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        path = "-c search_path=aicost,public"
+        with psycopg.connect(url, autocommit=True, connect_timeout=10, options=path) as connection:
             cursor = connection.execute(sql, parameters or None)  # type: ignore[arg-type]  # text of ours
             return cursor.fetchall() if cursor.description else []
 
@@ -135,12 +137,10 @@ class Cluster:
         finally:
             self._signal(signal.SIGCONT, halted)
 
-    def drop_connections(self, database: str) -> None:
-        """End every other connection to this database (its URL)."""
-        self.execute(
-            database,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        )
+    def drop_connections(self, database: str, name: str | None = None) -> None:
+        """End every other connection to this database (its URL), or to another one of that name; wait for it."""
+        others = "datname = coalesce(%s, current_database()) AND pid <> pg_backend_pid()"
+        self.execute(database, f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {others}", name)
 
     def remove(self) -> None:
         """Stop it and delete all of it."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from otel_aicost.config import Settings
+    from otel_aicost.ledger.fleet import Fleet
     from otel_aicost.ledger.writer import Writer
     from otel_aicost.observers import Observer
     from otel_aicost.observers.budgets import BudgetObserver
@@ -115,15 +116,19 @@ def _made(settings: Settings) -> Pipeline:
     )
 
 
-def _writer(settings: Settings, lease_seconds: float) -> Writer | None:
+def _writer(settings: Settings, lease_seconds: float) -> Writer | Fleet | None:
     if settings.ledger is None:
         return None
+    if isinstance(settings.ledger, config.Server):
+        from otel_aicost.ledger.fleet import Fleet  # noqa: PLC0415 - as below
+
+        return Fleet(settings.ledger, settings.retention_days, lease_seconds)
     from otel_aicost.ledger.writer import Writer  # noqa: PLC0415 - not needed without a ledger
 
     return Writer.of_file(settings.ledger, settings.retention_days, lease_seconds)
 
 
-def _budgets(plans: Plans, writer: Writer | None) -> BudgetObserver | None:
+def _budgets(plans: Plans, writer: Writer | Fleet | None) -> BudgetObserver | None:
     """Who holds calls to their budgets; `None` where there is none, and then calls pay nothing for it."""
     if not plans.now().budgets:
         return None
@@ -132,7 +137,7 @@ def _budgets(plans: Plans, writer: Writer | None) -> BudgetObserver | None:
     return BudgetObserver(plans, writer)
 
 
-def _observers(settings: Settings, writer: Writer | None) -> list[Observer]:
+def _observers(settings: Settings, writer: Writer | Fleet | None) -> list[Observer]:
     observers: list[Observer] = [MetricsObserver(settings.metric_tags)]
     if writer is not None:
         observers.append(LedgerObserver(writer))
