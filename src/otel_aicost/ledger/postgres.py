@@ -25,7 +25,7 @@ from psycopg.types.string import StrDumper
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import schema
 from otel_aicost.ledger.forks import keep_for_ever
-from otel_aicost.ledger.haste import deadline
+from otel_aicost.ledger.haste import deadline, hurried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -54,6 +54,9 @@ OPTIONS: Final = {
     "tcp_user_timeout": "15000",
 }
 """What holds unless the URL says otherwise."""
+AT_EASE_SECONDS: Final = 1.0
+LONG_SECONDS: Final = 3600.0
+_LOOK: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = {SCHEMA}"
 _MIGRATING: Final = "migrate"
 _FOLDING: Final = "fold"
 
@@ -216,17 +219,11 @@ class PostgresStore:
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            yield
-        except OverdueError:
+            with _errors(self.server):
+                yield
+        except LedgerError:
             self.lost = True
-            msg = f"{self.server} does not answer in time"
-            raise OverdueError(msg) from None
-        except (psycopg.DataError, psycopg.IntegrityError):
-            raise  # of what we wrote, not of the server
-        except psycopg.Error as error:
-            self.lost = True
-            msg = f"{self.server} cannot be used: {_first_line(error)}"
-            raise LedgerError(msg) from error
+            raise
 
     # --- tables --------------------------------------------------------------------------------------------------
 
@@ -252,6 +249,24 @@ class PostgresStore:
             )
             raise LedgerError(msg)
         return version
+
+
+@contextlib.contextmanager
+def looking_at(server: Server, wait_seconds: float) -> Iterator[tuple[Connection, int]]:
+    """The ledger on a server at one moment, read-only, and its version (0: there is none).
+
+    Who can wait only for a moment gets an answer, or a `LedgerError`, within it; who waits longer may read for long.
+    """
+    with hurried(wait_seconds):
+        session = _connect(server)
+    session.deadline = time.monotonic() + (wait_seconds if wait_seconds < AT_EASE_SECONDS else LONG_SECONDS)
+    try:
+        with _errors(server):
+            session.execute(_LOOK, prepare=False)
+            connection = Connection(session)
+            yield connection, version_of(lambda sql: connection.execute(sql).fetchone())
+    finally:
+        session.close()
 
 
 def version_of(ask: Callable[[str], Sequence[Any] | None]) -> int:
@@ -298,6 +313,20 @@ def _connect(server: Server) -> _Session:
     session.adapters.register_dumper(int, Int8Dumper)  # one type whatever the number: one prepared statement
     session.adapters.register_dumper(str, StrDumper)
     return session
+
+
+@contextlib.contextmanager
+def _errors(server: Server) -> Iterator[None]:
+    try:
+        yield
+    except OverdueError:
+        msg = f"{server} does not answer in time"
+        raise OverdueError(msg) from None
+    except (psycopg.DataError, psycopg.IntegrityError):
+        raise  # of what we wrote, not of the server
+    except psycopg.Error as error:
+        msg = f"{server} cannot be used: {_first_line(error)}"
+        raise LedgerError(msg) from error
 
 
 def unreadable(server: Server) -> LedgerError:
