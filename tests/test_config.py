@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,38 @@ def test_all_mistakes_are_reported_at_once_and_the_defaults_stand_in():
         "OTEL_AICOST_LEGDER": "no such variable",
     }.items():
         assert any(mistake.startswith(name) and expected in mistake for mistake in mistakes), name
+
+
+def test_the_ledger_may_be_a_server(tmp_path, monkeypatch):
+    """The address of a PostgreSQL server is taken as it is; the outbox is named after the place, or by the user."""
+    url = "postgresql://shop:secret@db.corp:5433/costs?sslmode=require"
+    settings, mistakes = config.load({"OTEL_AICOST_LEDGER": url})
+
+    assert mistakes == []
+    assert isinstance(settings.ledger, config.Server)
+    assert settings.ledger.url == url
+    assert settings.ledger.outbox.parent == config.default_ledger().parent
+    rotated, _ = config.load({"OTEL_AICOST_LEDGER": url.replace("secret", "another")})
+    elsewhere, _ = config.load({"OTEL_AICOST_LEDGER": url.replace("5433", "5434")})
+    assert rotated.ledger.outbox == settings.ledger.outbox != elsewhere.ledger.outbox
+    named, _ = config.load({"OTEL_AICOST_LEDGER": url, "OTEL_AICOST_OUTBOX": str(tmp_path / "o.db")})
+    assert named.ledger == config.Server(url, tmp_path / "o.db")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://shop:secret@db.corp/costs",
+        "postgresql://shop:sec?ret@db.corp/costs",
+        "postgresql://shop:s@cr/et@db.corp/costs",
+        "postgresql://db.corp/costs?user=shop&password=secret",
+        "oracle://shop:secret@db.corp/costs",
+    ],
+)
+def test_a_password_in_an_address_is_never_shown(url):
+    """Whatever is said of an address, accepted or not, says nothing of user, password and options."""
+    settings, mistakes = config.load({"OTEL_AICOST_LEDGER": url})
+
+    said = f"{mistakes} {settings} {settings.ledger}"
+    assert not re.search("shop|sec|ret@", said)
+    assert len(mistakes) == url.startswith("oracle")

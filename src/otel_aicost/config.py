@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from otel_aicost import names
 from otel_aicost.budgets.budget import NANO_DIGITS, ON_EXCEED, Plan, parse_money
@@ -36,14 +37,63 @@ def default_ledger() -> Path:
     return Path(platformdirs.user_state_dir("aicost", appauthor=False)) / "ledger.db"
 
 
+SERVER_SCHEMES: Final = ("postgresql://", "postgres://")
+_OFF: Final = frozenset({"off", "none", "false"})
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A ledger on PostgreSQL, which the processes of many hosts share."""
+
+    url: str = field(repr=False)
+    """As libpq takes it; it may hold a password."""
+    outbox: Path
+    """The SQLite file on this host in which calls wait until the server has them."""
+
+    def __str__(self) -> str:
+        return shown_url(self.url)
+
+
+def server(url: str, outbox: Path | None = None) -> Server:
+    """The ledger at `url`; its outbox is beside the default ledger, unless another is named."""
+    # Named after the place only: a new password, or another option, must not leave the old outbox behind.
+    place = hashlib.sha256(shown_url(url).encode()).hexdigest()[:8]
+    return Server(url, outbox or default_ledger().with_name(f"outbox-{place}.db"))
+
+
+def shown_url(url: str) -> str:
+    """A URL without what may be secret in it: user, password and options."""
+    scheme, _, rest = url.partition("://")
+    place = rest.partition("?")[0]
+    if "@" in rest and "@" not in place:  # a password with a question mark in it
+        return f"{scheme}://..."
+    return f"{scheme}://{place.rpartition('@')[2]}"
+
+
+def ledger_at(text: str, outbox: Path | None = None) -> Path | Server:
+    """The ledger that a user names: a file, `sqlite:///FILE` or `postgresql://...`.
+
+    Raises `ValueError` for the address of anything else.
+    """
+    if text.startswith(SERVER_SCHEMES):
+        return server(text, outbox)
+    path = text.removeprefix("sqlite:///")
+    if "://" in path:
+        msg = "expected a file, sqlite:///FILE, postgresql://USER:PASSWORD@HOST/DATABASE or off"
+        raise ValueError(msg)
+    return _path(path)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the user decided. `Settings()` is what an empty environment gives."""
 
     enabled: bool = True
     disabled_sdks: frozenset[str] = frozenset()
-    ledger: Path | None = field(default_factory=default_ledger)
-    """The SQLite file, or `None`: no ledger."""
+    ledger: Path | Server | None = field(default_factory=default_ledger)
+    """The SQLite file or the PostgreSQL server, or `None`: no ledger."""
+    outbox: Path | None = None
+    """Where calls wait for a server; `None`: beside the default ledger."""
     retention_days: int = DEFAULT_RETENTION_DAYS
     """Single calls older than this are folded into daily totals; 0 keeps them for ever."""
     jsonl: Path | None = None
@@ -82,9 +132,13 @@ def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]
         try:
             values[attribute] = parse(text)
         except ValueError as error:
-            mistakes.append(f"{name}={text!r}: {error}")
+            told = shown_url(text) if "://" in text else text  # it may hold a password
+            mistakes.append(f"{name}={told!r}: {error}")
     mistakes += _unknown_variables(source)
-    return Settings(**values), mistakes  # type: ignore[arg-type]  # each parser gives its attribute's type
+    settings = Settings(**values)  # type: ignore[arg-type]  # each parser gives its attribute's type
+    if settings.outbox is not None and isinstance(settings.ledger, Server):
+        settings = replace(settings, ledger=replace(settings.ledger, outbox=settings.outbox))
+    return settings, mistakes
 
 
 def load_budgets(settings: Settings) -> tuple[Plan, list[str]]:
@@ -137,14 +191,8 @@ def _boolean(text: str) -> bool:
     raise ValueError(msg)
 
 
-def _ledger(text: str) -> Path | None:
-    if text.lower() in {"off", "none", "false"}:
-        return None
-    path = text.removeprefix("sqlite:///")
-    if "://" in path:
-        msg = "expected a file, sqlite:///FILE or off"
-        raise ValueError(msg)
-    return _path(path)
+def _ledger(text: str) -> Path | Server | None:
+    return None if text.lower() in _OFF else ledger_at(text)
 
 
 def _path(text: str) -> Path:
@@ -178,7 +226,7 @@ def _hosts(text: str) -> Mapping[str, str]:
 
 
 def _config(text: str) -> Path | None:
-    return None if text.lower() in {"off", "none", "false"} else _path(text)
+    return None if text.lower() in _OFF else _path(text)
 
 
 def _dollars(text: str) -> Decimal:
@@ -211,6 +259,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "enabled": (names.ENV_ENABLED, _boolean),
     "disabled_sdks": (names.ENV_DISABLED, lambda text: frozenset(_words(text))),
     "ledger": (names.ENV_LEDGER, _ledger),
+    "outbox": (names.ENV_OUTBOX, _path),
     "retention_days": (names.ENV_RETENTION, _days),
     "jsonl": (names.ENV_JSONL, _path),
     "prices": (names.ENV_PRICES, _path),

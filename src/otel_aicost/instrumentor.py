@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import time
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.budgets.budget import Plan
     from otel_aicost.config import Settings
+    from otel_aicost.ledger.fleet import Fleet
     from otel_aicost.ledger.writer import Writer
     from otel_aicost.observers import Observer
     from otel_aicost.observers.alerts import AlertObserver
@@ -124,7 +124,7 @@ def _made(settings: Settings) -> Pipeline:
     return Pipeline(settings, lambda: load_prices(settings), SpanObserver(), observers, budgets)
 
 
-def _note(writer: Writer, plans: Plans, source: str) -> None:
+def _note(writer: Writer | Fleet, plans: Plans, source: str) -> None:
     """Put down in the ledger what the budgets are, now and whenever the file changes."""
     from otel_aicost.ledger import events, limits  # noqa: PLC0415 - not needed where there is no budget
 
@@ -136,15 +136,19 @@ def _note(writer: Writer, plans: Plans, source: str) -> None:
     note(plans.now())
 
 
-def _writer(settings: Settings, lease_seconds: float) -> Writer | None:
+def _writer(settings: Settings, lease_seconds: float) -> Writer | Fleet | None:
     if settings.ledger is None:
         return None
+    if isinstance(settings.ledger, config.Server):
+        from otel_aicost.ledger.fleet import Fleet  # noqa: PLC0415 - as below
+
+        return Fleet(settings.ledger, settings.retention_days, lease_seconds)
     from otel_aicost.ledger.writer import Writer  # noqa: PLC0415 - not needed without a ledger
 
     return Writer.of_file(settings.ledger, settings.retention_days, lease_seconds)
 
 
-def _budgets(plans: Plans, writer: Writer | None, alerts: AlertObserver | None) -> BudgetObserver | None:
+def _budgets(plans: Plans, writer: Writer | Fleet | None, alerts: AlertObserver | None) -> BudgetObserver | None:
     """Who holds calls to their budgets; `None` where there is none, and then calls pay nothing for it."""
     if not plans.now().budgets:
         return None
@@ -153,21 +157,21 @@ def _budgets(plans: Plans, writer: Writer | None, alerts: AlertObserver | None) 
     return BudgetObserver(plans, writer, alerts)
 
 
-def _alerts(settings: Settings, plans: Plans, writer: Writer | None) -> AlertObserver | None:
+def _alerts(settings: Settings, plans: Plans, writer: Writer | Fleet | None) -> AlertObserver | None:
     """Who announces alerts, and watches the ledger where the file asks for it; `None` where nothing raises any."""
     plan = plans.now()
     if not plan.budgets and plan.alerts is None:
         return None
-    from otel_aicost.ledger.store import FileStore  # noqa: PLC0415 - as above
+    from otel_aicost.ledger.opening import opener  # noqa: PLC0415 - as above
     from otel_aicost.ledger.visits import Visits  # noqa: PLC0415
     from otel_aicost.observers.alerts import AlertObserver  # noqa: PLC0415
 
     if plan.alerts is None or settings.ledger is None:
         return AlertObserver(plans, writer)
-    return AlertObserver(plans, writer, Visits(partial(FileStore, settings.ledger)))
+    return AlertObserver(plans, writer, Visits(opener(settings.ledger)))
 
 
-def _observers(settings: Settings, writer: Writer | None) -> list[Observer]:
+def _observers(settings: Settings, writer: Writer | Fleet | None) -> list[Observer]:
     observers: list[Observer] = [MetricsObserver(settings.metric_tags)]
     if writer is not None:
         observers.append(LedgerObserver(writer))

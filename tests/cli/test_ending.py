@@ -33,7 +33,7 @@ def test_no_ledger(aicost, tmp_path, monkeypatch, command):
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("off", "switched off"), ("postgres://db/x", "expected a file, sqlite:///FILE or off")]
+    ("value", "message"), [("off", "switched off"), ("mysql://db/x", "expected a file, sqlite:///FILE, postgresql://")]
 )
 def test_no_usable_setting(aicost, monkeypatch, value, message):
     """A ledger that is switched off or misspelt is said to be, with exit code 3."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from otel_aicost.cli.checks import Section
+    from otel_aicost.config import Server
 
 MARKS = {"fine": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("WRONG", "bold red")}
 
@@ -32,7 +33,7 @@ Exit code 1 if anything is WRONG, else 0.""",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
 @ledger_option
-def doctor(path: Path | None, *, as_json: bool) -> None:
+def doctor(path: Path | Server | None, *, as_json: bool) -> None:
     """Check settings, ledger, SDKs and prices; say why a call might not show."""
     sections = _examined(path)
     wrong = sum(finding.level == "wrong" for section in sections for finding in section.findings)
@@ -44,13 +45,13 @@ def doctor(path: Path | None, *, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _examined(path: Path | None) -> list[Section]:
+def _examined(path: Path | Server | None) -> list[Section]:
     from otel_aicost import config  # noqa: PLC0415 - all of this only when the doctor is called
     from otel_aicost.cli.checks import environment, stored  # noqa: PLC0415
     from otel_aicost.cli.checks.absence import absence  # noqa: PLC0415
 
     settings, _ = config.load()
-    stored_section, ledger = stored.ledger(path.expanduser().absolute() if path else settings.ledger)
+    stored_section, ledger = stored.ledger(path or settings.ledger)
     return [
         environment.instrumentation(),
         environment.sdks(),

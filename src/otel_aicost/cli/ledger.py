@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from otel_aicost import names
 from otel_aicost.cli.ledger_checks import verify
 from otel_aicost.cli.ledger_pruning import prune
+from otel_aicost.cli.ledger_shipping import ship
 from otel_aicost.cli.options import json_option, ledger_option, ledger_path
 from otel_aicost.cli.output import show, write_json
 from otel_aicost.cli.progress import bar as progress_bar
+from otel_aicost.config import Server
 
 
 @click.group(
@@ -25,7 +25,7 @@ Examples:
   aicost ledger prune --keep-days 400"""
 )
 def ledger() -> None:
-    """Verify, migrate, prune and back up the ledger."""
+    """Verify, migrate, prune, back up and ship the ledger."""
 
 
 @ledger.command(
@@ -36,20 +36,21 @@ Examples:
 )
 @json_option
 @ledger_option
-def info(path: Path | None, *, as_json: bool) -> None:
+def info(path: Path | Server | None, *, as_json: bool) -> None:
     """Say where the ledger is, how large, and what is in it."""
     from otel_aicost.ledger.facts import bytes_of, facts_of  # noqa: PLC0415 - no database to print --help
     from otel_aicost.ledger.opening import looking, version_of  # noqa: PLC0415
 
-    file = ledger_path(path)
-    version = version_of(file)
-    with looking(file) as connection:
+    place = ledger_path(path)
+    version = version_of(place)
+    with looking(place) as connection:
         facts = facts_of(connection)
-        journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
-    told = {
-        "file": str(file),
-        "bytes": bytes_of(file.resolve()),
-        "mode": f"{file.stat().st_mode & 0o777:04o}",
+        journal = None if isinstance(place, Server) else connection.execute("PRAGMA journal_mode").fetchone()[0]
+    told: dict[str, object] = {
+        "file": None if isinstance(place, Server) else str(place),
+        "server": str(place) if isinstance(place, Server) else None,
+        "bytes": None if isinstance(place, Server) else bytes_of(place.resolve()),
+        "mode": None if isinstance(place, Server) else f"{place.stat().st_mode & 0o777:04o}",
         "schema": version,
         "journal": journal,
         "oldest_call": _instant(facts.oldest_ns),
@@ -76,7 +77,7 @@ Programs instrumented with this version do the same at their first call; those o
 it."""
 )
 @ledger_option
-def migrate(path: Path | None) -> None:
+def migrate(path: Path | Server | None) -> None:
     """Bring an older ledger to the newest schema."""
     from otel_aicost.ledger.opening import changing, version_of  # noqa: PLC0415 - no database to print --help
 
@@ -99,11 +100,11 @@ ledger. It is checked before it gets its name. Of a PostgreSQL ledger make one w
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @ledger_option
-def backup(path: Path | None, file: Path, *, force: bool) -> None:
+def backup(path: Path | Server | None, file: Path, *, force: bool) -> None:
     """Copy the ledger to FILE."""
     from otel_aicost.ledger.backup import back_up  # noqa: PLC0415 - no database to print --help
 
-    if str(path or os.environ.get(names.ENV_LEDGER, "")).startswith("postgres"):
+    if isinstance(place := ledger_path(path), Server):
         msg = "this ledger is a PostgreSQL database: make a backup of it with pg_dump, and restore it with pg_restore"
         raise click.UsageError(msg)
     with progress_bar("copying", 1) as bar:
@@ -115,11 +116,11 @@ def backup(path: Path | None, file: Path, *, force: bool) -> None:
             bar.update(total - left - done)
             done = total - left
 
-        calls = back_up(ledger_path(path), file, force=force, progress=progress)
+        calls = back_up(place, file, force=force, progress=progress)
     click.echo(f"{file}: {calls:,} calls, {file.stat().st_size:,} bytes, checked")
 
 
-for _command in (verify, prune):
+for _command in (verify, prune, ship):
     ledger.add_command(_command)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from otel_aicost.config import Server
     from otel_aicost.ledger.verify import Finding
 
 SHOWN = 20
@@ -37,7 +38,7 @@ transaction, with an event for each (aicost budgets history); calls are never ch
 @click.option("--repair", "mend", is_flag=True, help="Write the balances that differ anew.")
 @json_option
 @ledger_option
-def verify(path: Path | None, *, as_json: bool, mend: bool) -> None:
+def verify(path: Path | Server | None, *, as_json: bool, mend: bool) -> None:
     """Rebuild every balance from the rows and say where they differ."""
     from otel_aicost.ledger import verify as checks  # noqa: PLC0415 - no database to print --help
     from otel_aicost.ledger.opening import looking  # noqa: PLC0415
@@ -63,7 +64,7 @@ def verify(path: Path | None, *, as_json: bool, mend: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _repair(file: Path) -> int:
+def _repair(file: Path | Server) -> int:
     from otel_aicost.ledger import events  # noqa: PLC0415 - as above
     from otel_aicost.ledger import verify as checks  # noqa: PLC0415
     from otel_aicost.ledger.opening import changing  # noqa: PLC0415

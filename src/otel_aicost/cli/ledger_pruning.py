@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from otel_aicost import config
-from otel_aicost.cli.options import ledger_option, ledger_path, past_day, today
+from otel_aicost.cli.options import ledger_file, ledger_option, ledger_path, past_day, today
 from otel_aicost.cli.progress import bar as progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from otel_aicost.ledger.store import FileStore
+    from otel_aicost.config import Server
+    from otel_aicost.ledger.store import Store
 
 FOLD_ROWS = 500
 """So many calls in one transaction."""
@@ -39,14 +40,16 @@ pages are used again; --vacuum gives them back, and stops everybody who writes m
 @click.option("--dry-run", is_flag=True, help="Only say how much that is.")
 @click.option("--vacuum", is_flag=True, help="Give free pages back to the disk afterwards.")
 @ledger_option
-def prune(path: Path | None, before: date | None, keep_days: int | None, *, dry_run: bool, vacuum: bool) -> None:
+def prune(
+    path: Path | Server | None, before: date | None, keep_days: int | None, *, dry_run: bool, vacuum: bool
+) -> None:
     """Turn old calls into daily totals, delete old budget windows."""
     from otel_aicost.ledger.opening import changing, looking  # noqa: PLC0415 - no database to print --help
     from otel_aicost.ledger.pruning import old  # noqa: PLC0415
 
     day = _before(before, keep_days)
     before_ns = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 10**9
-    file = ledger_path(path)
+    file = ledger_file(path) if vacuum else ledger_path(path)
     with looking(file) as connection:
         found = old(connection, before_ns)
     told = (
@@ -59,8 +62,8 @@ def prune(path: Path | None, before: date | None, keep_days: int | None, *, dry_
     with closing(changing(file)) as store:
         _prune(store, before_ns, found.calls + found.windows + found.alerts)
         click.echo(f"pruned {told}")
-        if vacuum:
-            _vacuum(store, file)
+    if vacuum:
+        _vacuum(ledger_file(file))
 
 
 def _before(before: date | None, keep_days: int | None) -> date:
@@ -76,7 +79,7 @@ def _before(before: date | None, keep_days: int | None) -> date:
     return today() - timedelta(days=days)
 
 
-def _prune(store: FileStore, before_ns: int, total: int) -> None:
+def _prune(store: Store, before_ns: int, total: int) -> None:
     from otel_aicost.ledger.pruning import prune_alerts, prune_refusals, prune_windows  # noqa: PLC0415 - as above
 
     def windows() -> int:
@@ -96,12 +99,13 @@ def _prune(store: FileStore, before_ns: int, total: int) -> None:
             prune_refusals(connection, before_ns)
 
 
-def _vacuum(store: FileStore, file: Path) -> None:
+def _vacuum(file: Path) -> None:
     from otel_aicost.ledger.facts import bytes_of  # noqa: PLC0415 - as above
-    from otel_aicost.ledger.opening import errors_named  # noqa: PLC0415
+    from otel_aicost.ledger.opening import BUSY_SECONDS, errors_named  # noqa: PLC0415
+    from otel_aicost.ledger.store import FileStore  # noqa: PLC0415
 
     was = bytes_of(file.resolve())
-    with errors_named(file):
+    with closing(FileStore(file, BUSY_SECONDS)) as store, errors_named(file):
         store.connection.execute("VACUUM")
         store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     click.echo(f"{was:,} bytes before, {bytes_of(file.resolve()):,} now")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from otel_aicost.budgets.budget import Budget
+    from otel_aicost.config import Server
     from otel_aicost.ledger.queries import Query
     from otel_aicost.ledger.reader import Ledger
 
@@ -91,12 +92,29 @@ def filters(command: F) -> F:
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
 
+class _Place(click.ParamType):  # type: ignore[type-arg]  # generic in some versions only
+    """A ledger file, or the address of a server."""
+
+    name = "ledger"
+
+    def convert(
+        self, value: str | Path | Server, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | Server:
+        """The place; an address of anything else is a usage error."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return config.ledger_at(value, config.load()[0].outbox)
+        except ValueError as error:
+            self.fail(f"{config.shown_url(value)!r}: {error}", param, ctx)
+
+
 ledger_option = click.option(
     "--ledger",
     "path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The ledger to read, instead of the one in OTEL_AICOST_LEDGER or the default place.",
+    type=_Place(),
+    metavar="LEDGER",
+    help="A file or postgresql://..., to read instead of the ledger in OTEL_AICOST_LEDGER or the default place.",
 )
 
 
@@ -135,7 +153,7 @@ def chosen(options: dict[str, Any], default_days: int | None = None) -> Filter:
     return Filter(since=since, until=until, **options)
 
 
-def opened(path: Path | None) -> Ledger:
+def opened(path: Path | Server | None) -> Ledger:
     """The ledger to read: the option, the environment or the default place.
 
     Raises `LedgerError` when it is switched off, missing or cannot be read.
@@ -145,7 +163,7 @@ def opened(path: Path | None) -> Ledger:
     return open_ledger(ledger_path(path))
 
 
-def ledger_path(path: Path | None) -> Path:
+def ledger_path(path: Path | Server | None) -> Path | Server:
     """Where the ledger is: the option, the environment or the default place. A `LedgerError` if it is switched off."""
     if path is None:
         settings, mistakes = config.load()
@@ -156,7 +174,16 @@ def ledger_path(path: Path | None) -> Path:
     if path is None:
         msg = f"the ledger is switched off by {names.ENV_LEDGER}; name the file to read with --ledger FILE"
         raise LedgerError(msg)
-    return path.expanduser()
+    return path
+
+
+def ledger_file(path: Path | Server | None) -> Path:
+    """As `ledger_path`, for what only a file has."""
+    found = ledger_path(path)
+    if isinstance(found, config.Server):
+        msg = f"{found} is a server, and this is for a ledger file"
+        raise click.UsageError(msg)
+    return found
 
 
 config_option = click.option(

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import schema
@@ -46,7 +46,8 @@ def back_up(path: Path, target: Path, *, force: bool, progress: Callable[[int, i
 
 
 def _copy(path: Path, made: Path, progress: Callable[[int, int], None]) -> None:
-    with looking(path) as source, closing(sqlite3.connect(made, isolation_level=None)) as copy:
+    with looking(path) as connection, closing(sqlite3.connect(made, isolation_level=None)) as copy:
+        source = cast("sqlite3.Connection", connection)  # of a file
         # A transaction that has read holds its moment: without it, every write of another process begins it anew.
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         source.backup(copy, pages=PAGES, progress=lambda _, left, total: progress(left, total), sleep=0.0)

@@ -9,7 +9,7 @@ seconds since the epoch.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from otel_aicost import faults
 from otel_aicost.alerts.of_budgets import budget_alert
@@ -57,6 +57,10 @@ class Settlement(NamedTuple):
     refused: Line | None = None
     """What did not let the call be sent, with what it was expected to take."""
 
+    def places(self) -> set[tuple[str, str]]:
+        """The (budget, key) of all balances that it changes."""
+        return {(line.budget.name, line.key) for line in (*self.lines, *(share.line for share in self.shares))}
+
 
 class Alert(NamedTuple):
     """A share of a limit that was reached just now, for the first time in this window."""
@@ -75,22 +79,26 @@ class _Balance(NamedTuple):
     """Whether any limits at all were set in the ledger."""
 
 
-def look(connection: Connection, lines: Sequence[Line], now_ns: int) -> Refusal | None:
+def look(connection: Connection, lines: Sequence[Line], now_ns: int, grace_ns: int = 0) -> Refusal | None:
     """Why a call would not be admitted now; each line is of another budget."""
-    decided = _decide(connection, lines, now_ns)
+    decided = _decide(connection, lines, now_ns, grace_ns)
     return decided if isinstance(decided, Refusal) else None
 
 
-def reserve(  # noqa: PLR0913, PLR0917 - a transaction's, and who else wants to know
+def reserve(  # noqa: PLR0913, PLR0917 - of a reservation
     connection: Connection,
     identifier: str,
     lines: Sequence[Line],
     now_ns: int,
     until_ns: int,
+    grace_ns: int = 0,
     seen: Seen | None = None,
 ) -> Refusal | None:
-    """Reserve for all lines until `until_ns`, or for none: then why not. `seen` is told how each window stood."""
-    decided = _decide(connection, lines, now_ns, seen)
+    """Reserve for all lines until `until_ns`, or for none: then why not.
+
+    `grace_ns` is that of `expire`; `seen` is told how each window stood.
+    """
+    decided = _decide(connection, lines, now_ns, grace_ns, seen)
     if isinstance(decided, Refusal):
         return decided
     for line in decided:
@@ -141,14 +149,35 @@ def settle(connection: Connection, call_id: str | None, settlement: Settlement, 
     return alerts
 
 
-def expire(connection: Connection, now_ns: int) -> int:
-    """Give back what is reserved by leases that ran out (their process was killed, or stopped): how many."""
-    found = connection.execute(_EXPIRED, (now_ns, EXPIRED_AT_ONCE)).fetchall()
-    for identifier, *rest in found:
-        key, held = rest[:3], rest[3:]
-        connection.execute(_GIVE_BACK, (*_twice(held), *key))
-        connection.execute(_FORGET, (identifier, *key))
-    return len(found)
+def expire(connection: Connection, now_ns: int, grace_ns: int = 0, only: Sequence[tuple[str, str]] = ()) -> int:
+    """Give back what is reserved by leases that ran out (their process was killed, or stopped): how many.
+
+    With `grace_ns`, a lease that ran out is marked first, and given back when it was not renewed for so long after
+    that: where a server was away, its processes could not renew. `only` these (budget, key), if there are any.
+    """
+    found: list[Sequence[Any]] = []
+    for budget, key in only:
+        found += connection.execute(f"{_EXPIRED} AND budget = ? AND key = ? {_SOME}", (now_ns, budget, key)).fetchall()
+    if not only:
+        found = connection.execute(f"{_EXPIRED} {_SOME}", (now_ns,)).fetchall()
+    given_back = 0
+    for until_ns, identifier, *rest in found:
+        place, held = rest[:3], rest[3:]
+        if grace_ns and until_ns > 0:
+            connection.execute(_MARK, (-now_ns, identifier, *place, until_ns))
+            continue
+        over = not grace_ns or now_ns + until_ns >= grace_ns  # marked at -until_ns
+        # Whoever deletes it gives it back: another may have seen it too.
+        if over and connection.execute(_EXPIRE, (identifier, *place, until_ns)).rowcount:
+            connection.execute(_GIVE_BACK, (*_twice(held), *place))
+            given_back += 1
+    return given_back
+
+
+def expired_keys(connection: Connection, now_ns: int) -> set[tuple[str, str]]:
+    """The (budget, key) of all leases that ran out."""
+    query = "SELECT DISTINCT budget, key FROM reservations WHERE lease_until_ns <= ?"
+    return {(budget, key) for budget, key in connection.execute(query, (now_ns,)).fetchall()}
 
 
 def renew(connection: Connection, identifiers: Iterable[str], until_ns: int) -> None:
@@ -174,11 +203,13 @@ def with_limits(line: Line, limits: Limits) -> Line:
 
 
 def _decide(
-    connection: Connection, lines: Sequence[Line], now_ns: int, seen: Seen | None = None
+    connection: Connection, lines: Sequence[Line], now_ns: int, grace_ns: int, seen: Seen | None = None
 ) -> list[Line] | Refusal:
     """The lines with the limits that hold now, if all of them fit."""
     decided = _fitting(connection, lines, seen)
-    if isinstance(decided, Refusal) and expire(connection, now_ns):
+    # In a fleet those of these budgets only: nobody else changes them meanwhile.
+    only = [(line.budget.name, line.key) for line in lines] if grace_ns else ()
+    if isinstance(decided, Refusal) and expire(connection, now_ns, grace_ns, only):
         decided = _fitting(connection, lines, seen)
     return decided
 
@@ -208,7 +239,7 @@ def _balance(connection: Connection, line: Line) -> _Balance:
     first, last = (window.group, window.group + AFTER_DIGITS) if window.group else (window.id, window.id)
     row = connection.execute(_BALANCE, (line.budget.name, line.key, first, last, window.start or 0)).fetchone()
     until = row[6] if row[6] is not None else counts_until(line.budget.period, window)
-    return _Balance(Amounts(*row[:3]), Amounts(*row[3:6]), until, Decimal(row[7] or 0), bool(row[8]))
+    return _Balance(Amounts(*row[:3]), Amounts(*row[3:6]), until, Decimal(str(row[7] or 0)), bool(row[8]))
 
 
 def _freed(connection: Connection, reservation: str | None, line: Line) -> Amounts | None:
@@ -306,6 +337,9 @@ _FREE: Final = f"DELETE FROM reservations WHERE id = ? AND {_SAME} RETURNING nan
 _FORGET: Final = f"DELETE FROM reservations WHERE id = ? AND {_SAME}"  # noqa: S608 - constants
 _ENTER: Final = f"INSERT INTO budget_entries VALUES ({', '.join('?' * 11)}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
 _EXPIRED: Final = """
-    SELECT id, budget, key, window_id, nano, tokens, calls FROM reservations WHERE lease_until_ns <= ? LIMIT ?
+    SELECT lease_until_ns, id, budget, key, window_id, nano, tokens, calls FROM reservations WHERE lease_until_ns <= ?
 """
+_SOME: Final = f"ORDER BY lease_until_ns, id, budget, key, window_id LIMIT {EXPIRED_AT_ONCE}"
+_EXPIRE: Final = f"{_FORGET} AND lease_until_ns = ?"
+_MARK: Final = f"UPDATE reservations SET lease_until_ns = ? WHERE id = ? AND {_SAME} AND lease_until_ns = ?"  # noqa: S608
 _SAID: Final = f"UPDATE budget_windows SET alerted = ? WHERE {_SAME}"  # noqa: S608 - constants

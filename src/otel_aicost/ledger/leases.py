@@ -10,7 +10,7 @@ from otel_aicost.ledger import balances
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from otel_aicost.ledger.store import Connection
+    from otel_aicost.ledger.store import Store
 
 EXPIRE_SECONDS: Final = 600.0
 """How often leases of others that ran out are given back when nobody asks for what they hold."""
@@ -19,9 +19,10 @@ EXPIRE_SECONDS: Final = 600.0
 class Leases:
     """The open reservations of a process; `keep` is called with the ledger's turn, the rest from anywhere."""
 
-    def __init__(self, lease_ns: int, more: Callable[[], Iterable[str]]) -> None:
-        """`more`: other reservations to be renewed."""
+    def __init__(self, lease_ns: int, more: Callable[[], Iterable[str]], grace_ns: int = 0) -> None:
+        """`more`: other reservations to be renewed; `grace_ns` is that of `balances.expire`."""
         self._lease_ns = lease_ns
+        self._grace_ns = grace_ns
         self._more = more
         self._open: dict[str, None] = {}
         self._renew_at = self._expire_at = 0.0
@@ -48,14 +49,17 @@ class Leases:
         now = time.monotonic()
         return self.used and (now >= self._expire_at or (now >= self._renew_at and bool(self._all())))
 
-    def keep(self, connection: Connection) -> None:
+    def keep(self, store: Store) -> None:
         """Renew the open ones, and give back now and then what others left."""
         now = time.monotonic()
-        balances.renew(connection, self._all(), time.time_ns() + self._lease_ns)
+        with store.transaction() as connection:
+            balances.renew(connection, sorted(self._all()), time.time_ns() + self._lease_ns)
         self._renew_at = now + self._lease_ns / 4e9
         if now >= self._expire_at:
-            balances.expire(connection, time.time_ns())
-            self._expire_at = now + EXPIRE_SECONDS
+            with store.transaction() as connection:
+                store.lock(balances.expired_keys(connection, time.time_ns()))
+                balances.expire(connection, time.time_ns(), self._grace_ns)
+            self._expire_at = now + (self._grace_ns / 1e9 or EXPIRE_SECONDS)
 
     def _all(self) -> set[str]:
         return {*list(self._open), *self._more()}

@@ -6,8 +6,10 @@ import os
 import sqlite3
 import threading
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from otel_aicost.config import Server
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import schema
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from otel_aicost.ledger.store import FileStore
+    from otel_aicost.ledger.store import Connection, Store
 
 
 class NoLedgerYetError(LedgerError):
@@ -75,11 +77,16 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def looking(path: Path, wait_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
-    """The SQLite ledger at `path`, read-only, at one moment; waits `wait_seconds` at most for whoever holds it.
+def looking(path: Path | Server, wait_seconds: float = BUSY_SECONDS) -> Iterator[Connection]:
+    """The ledger in a file or on a server, read-only, at one moment; waits `wait_seconds` at most for whoever holds it.
 
     Raises `LedgerError` when there is none, it cannot be read, is no ledger, or has not our schema.
     """
+    if isinstance(path, Server):
+        with _looking_at(path, wait_seconds) as (connection, version):
+            check_readable(path, version)
+            yield connection
+        return
     existing(path)
     with _lookers, errors_named(path), closing(connector(path, wait_seconds)()) as connection:
         check_readable(path, schema.check(connection, path))
@@ -87,21 +94,33 @@ def looking(path: Path, wait_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3.
         yield connection
 
 
-def changing(path: Path, *, migrate: bool = False) -> FileStore:
+def opener(path: Path | Server) -> Callable[[], Store]:
+    """What opens the ledger in a file or on a server for writing, and makes it where it is missing."""
+    if isinstance(path, Server):
+        from otel_aicost.ledger.fleet import opened  # noqa: PLC0415 - for a server only
+
+        return partial(opened, path)
+    from otel_aicost.ledger.store import FileStore  # noqa: PLC0415 - not needed to look
+
+    return partial(FileStore, path, BUSY_SECONDS)
+
+
+def changing(path: Path | Server, *, migrate: bool = False) -> Store:
     """The store at `path`, to be closed by the caller. One of an older schema only to `migrate` it.
 
     Raises `LedgerError` as `looking` does, and when it cannot be written.
     """
-    from otel_aicost.ledger.store import FileStore  # noqa: PLC0415 - not needed to look
-
     version = version_of(path)
     if not migrate:
         check_readable(path, version)
-    return FileStore(path, BUSY_SECONDS)
+    return opener(path)()
 
 
-def version_of(path: Path) -> int:
-    """The version of the schema of the file, 0 for an empty one. Raises `LedgerError` as `looking` does."""
+def version_of(path: Path | Server) -> int:
+    """The version of the schema, 0 where there is none yet. Raises `LedgerError` as `looking` does."""
+    if isinstance(path, Server):
+        with _looking_at(path, BUSY_SECONDS) as (_, version):
+            return version
     existing(path)
     with errors_named(path), closing(connector(path)()) as connection:
         return schema.check(connection, path)
@@ -122,8 +141,32 @@ def existing(path: Path) -> None:
         raise NoLedgerYetError(msg)
 
 
-def check_readable(path: Path, version: int) -> None:
+@contextmanager
+def _looking_at(server: Server, wait_seconds: float) -> Iterator[tuple[Connection, int]]:
+    from otel_aicost.ledger.fleet import MISSING  # noqa: PLC0415 - for a server only
+
+    try:
+        from otel_aicost.ledger.postgres import looking_at  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise LedgerError(MISSING) from error
+    with looking_at(server, wait_seconds) as found:
+        yield found
+
+
+def check_readable(path: Path | Server, version: int) -> None:
     """Raise a `LedgerError` that says what to do unless `version` is ours."""
+    if version == 0 and isinstance(path, Server):
+        msg = (
+            f"there is no ledger in {path}. The first call of a program instrumented with this address makes it, or "
+            "aicost ledger migrate"
+        )
+        raise NoLedgerYetError(msg)
+    if version > schema.VERSION:
+        msg = (
+            f"{path} was written by a newer otel-aicost (schema {version}, this one knows {schema.VERSION}); "
+            "upgrade otel-aicost here"
+        )
+        raise LedgerError(msg)
     if version == 0:
         msg = f"{path} is an empty database; the first call of an instrumented program makes it a ledger"
         raise NoLedgerYetError(msg)
@@ -156,7 +199,7 @@ def connector(path: Path, wait_seconds: float = BUSY_SECONDS) -> Callable[[], sq
 
 
 @contextmanager
-def errors_named(path: Path) -> Iterator[None]:
+def errors_named(path: Path | Server) -> Iterator[None]:
     """Raise SQLite's errors as a `LedgerError` that names the file."""
     try:
         yield

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, select, true, union_all
 
+from otel_aicost.ledger.dialects import day_of, in_order, keys_of, tag_of
 from otel_aicost.ledger.questions import DOUBTS, SUMS, Doubts, Group, Sums, tag_name
+from otel_aicost.ledger.schema import ROLLUP_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +46,7 @@ class Query:
         keys = [both.c[f"k{index}"] for index in range(len(by))]
         sums = {name: func.coalesce(func.sum(both.c[name]), 0) for name in SUMS}
         query = select(*keys, *sums.values()).group_by(*keys)
-        query = query.order_by(sums["cost_nano"].desc(), sums["calls"].desc(), *keys).limit(limit)
+        query = query.order_by(sums["cost_nano"].desc(), sums["calls"].desc(), *map(in_order, keys)).limit(limit)
         rows = self.connection.execute(query)
         return [Group(tuple(row[: len(by)]), Sums(*map(int, row[len(by) :]))) for row in rows]
 
@@ -58,7 +60,7 @@ class Query:
         """At most `limit` single calls with all their columns, the newest first."""
         table = self.ledger.calls
         query = select(table).where(_condition(table, where))
-        query = query.order_by(table.c.started_ns.desc(), table.c.id.desc()).limit(limit)
+        query = query.order_by(table.c.started_ns.desc(), in_order(table.c.id, last=True)).limit(limit)
         return [dict(row) for row in self.connection.execute(query).mappings()]
 
     def call(self, identifier: str) -> Mapping[str, Any] | None:
@@ -70,13 +72,14 @@ class Query:
     def every_call(self, where: Filter) -> Iterator[Mapping[str, Any]]:
         """All single calls that match, the oldest first, without holding more than a batch of them."""
         table = self.ledger.calls
-        query = select(table).where(_condition(table, where)).order_by(table.c.started_ns)
+        query = select(table).where(_condition(table, where)).order_by(table.c.started_ns, in_order(table.c.id))
         yield from self._stream(query)
 
     def every_rollup(self, where: Filter) -> Iterator[Mapping[str, Any]]:
         """The daily sums of calls past retention that match, the oldest first."""
         table = self.ledger.rollups
-        query = select(table).where(_condition(table, where)).order_by(table.c.day)
+        order = [in_order(table.c[name]) for name in ROLLUP_KEY if name != "estimated"]
+        query = select(table).where(_condition(table, where)).order_by(*order, table.c.estimated)
         yield from self._stream(query)
 
     def count(self, where: Filter) -> int:
@@ -88,9 +91,7 @@ class Query:
         """Every tag key that any call in the ledger has, sorted. Reads the whole ledger."""
         keys: set[str] = set()
         for table in self._tables():
-            each = func.json_each(table.c.tags).table_valued("key")
-            query = select(each.c.key).select_from(table.join(each, true())).distinct()
-            keys.update(self.connection.execute(query).scalars())
+            keys.update(self.connection.execute(keys_of(table, self.connection.dialect.name)).scalars())
         return sorted(keys)
 
     def any_call(self) -> bool:
@@ -107,7 +108,7 @@ class Query:
         table = self.ledger.calls
         count = func.count().label("count")
         query = select(table.c.host, count).where(table.c.provider == provider, table.c.started_ns >= since_ns)
-        query = query.group_by(table.c.host).order_by(count.desc(), table.c.host)
+        query = query.group_by(table.c.host).order_by(count.desc(), in_order(table.c.host))
         return [(host, int(number)) for host, number in self.connection.execute(query)]
 
     def _tables(self) -> tuple[Table, Table]:
@@ -159,7 +160,7 @@ def _key(table: Table, dimension: str) -> tuple[ColumnElement[Any], ColumnElemen
     """What to show of a dimension, and what to group by: a day is grouped by its number, which is quicker."""
     tag = tag_name(dimension)
     if tag is not None:
-        value = _tag(table, tag)
+        value = tag_of(table, tag)
         return value, value
     if dimension == "estimated":
         value = case((table.c.estimated == 1, "yes"), else_="no")
@@ -167,12 +168,7 @@ def _key(table: Table, dimension: str) -> tuple[ColumnElement[Any], ColumnElemen
     if dimension != "day" or "day" in table.c:
         return table.c[dimension], table.c[dimension]
     number = table.c.started_ns // literal(_DAY_NS, literal_execute=True)
-    return func.date(number * literal(86_400, literal_execute=True), "unixepoch"), number
-
-
-def _tag(table: Table, key: str) -> ColumnElement[Any]:
-    # Quoted, so that a dot in a key is part of the key; keys hold no quotes (tags.KEY).
-    return func.json_extract(table.c.tags, literal(f'$."{key}"', literal_execute=True))
+    return day_of(number), number
 
 
 def _condition(table: Table, where: Filter) -> ColumnElement[bool]:
@@ -187,7 +183,7 @@ def _condition(table: Table, where: Filter) -> ColumnElement[bool]:
         for plain, special in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
             pattern = pattern.replace(plain, special)
         conditions.append(func.lower(columns.model).like(pattern, escape="\\"))
-    conditions += [_tag(table, key) == value for key, value in where.tags]
+    conditions += [tag_of(table, key) == value for key, value in where.tags]
     if where.unpriced:
         conditions.append(columns.unpriced.is_not(None))
     if where.estimated:

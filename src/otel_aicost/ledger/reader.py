@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, MetaData, NullPool, Table, create_engine, event, inspect
-from sqlalchemy.exc import DatabaseError, NoSuchTableError
+from sqlalchemy.exc import DBAPIError, NoSuchTableError
 
+from otel_aicost.config import Server
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import schema
 from otel_aicost.ledger.opening import check_readable, connector, errors_named, existing
@@ -26,7 +27,7 @@ class Ledger:
     """A ledger that can be read, with the tables as the file has them."""
 
     engine: Engine
-    path: Path
+    path: Path | Server
     version: int
     calls: Table
     rollups: Table
@@ -35,17 +36,31 @@ class Ledger:
     def read(self) -> Iterator[Connection]:
         """One connection and one transaction: every query inside sees the ledger at the same moment.
 
-        Raises `LedgerError` when the file cannot be read: damaged, no permission, locked for good.
+        Raises `LedgerError` when it cannot be read: damaged, no permission, locked for good, not to be reached.
         """
         with _errors_named(self.path), self.engine.connect() as connection, connection.begin():
             yield connection
 
 
-def open_ledger(path: Path) -> Ledger:
-    """Open the SQLite ledger at `path` read-only.
+def open_ledger(path: Path | Server) -> Ledger:
+    """Open the SQLite file or the ledger on a server, read-only.
 
-    Raises `LedgerError` when there is no such file, it cannot be read, is no ledger, or has not our schema.
+    Raises `LedgerError` when there is no such ledger, it cannot be read, is no ledger, or has not our schema.
     """
+    return _open_server(path) if isinstance(path, Server) else _open_file(path)
+
+
+def _open_server(server: Server) -> Ledger:
+    from otel_aicost.ledger.server_reader import server_engine  # noqa: PLC0415 - needs psycopg
+
+    with _errors_named(server):
+        engine, version = server_engine(server)
+        check_readable(server, version)
+        with engine.connect() as connection, connection.begin():
+            return Ledger(engine, server, version, _reflected(connection, "calls"), _reflected(connection, "rollups"))
+
+
+def _open_file(path: Path) -> Ledger:
     existing(path)
     with _errors_named(path):
         connect = connector(path)
@@ -61,9 +76,9 @@ def open_ledger(path: Path) -> Ledger:
         return Ledger(engine, path, version, calls, rollups)
 
 
-def _reflected(engine: Engine, name: str) -> Table:
+def _reflected(connection: Engine | Connection, name: str) -> Table:
     """The table with its columns only; SQLAlchemy would warn of an index over expressions."""
-    columns = inspect(engine).get_columns(name)
+    columns = inspect(connection).get_columns(name)
     return Table(name, MetaData(), *(Column(column["name"], column["type"]) for column in columns))
 
 
@@ -75,10 +90,13 @@ def _engine(connect: Callable[[], sqlite3.Connection]) -> Engine:
 
 
 @contextmanager
-def _errors_named(path: Path) -> Iterator[None]:
+def _errors_named(path: Path | Server) -> Iterator[None]:
     try:
         with errors_named(path):
             yield
-    except DatabaseError as error:
+    except DBAPIError as error:
         with errors_named(path):
+            if isinstance(path, Server):
+                msg = f"the ledger {path} cannot be read: {str(error.orig or error).partition(chr(10))[0]}"
+                raise LedgerError(msg) from error
             raise getattr(error, "orig", None) or error from error

@@ -27,6 +27,11 @@ SECONDS: Final = 1.0
 """How long a slice is used; then what is left of it is given back."""
 
 
+def slice_name(identifier: str) -> str:
+    """The name of the slices that are asked for together with a reservation."""
+    return f"slice {identifier}"
+
+
 class Share(NamedTuple):
     """A part of a slice: what a call was admitted with, or what is given back."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from otel_aicost import faults
@@ -17,7 +18,7 @@ from otel_aicost.ledger.balances import Settlement
 from otel_aicost.ledger.leases import Leases
 from otel_aicost.ledger.row import row
 from otel_aicost.ledger.slices import SECONDS as SLICE_SECONDS
-from otel_aicost.ledger.slices import Slices
+from otel_aicost.ledger.slices import Slices, slice_name
 from otel_aicost.ledger.store import BATCH, BUSY_SECONDS, DamagedLedgerError, FileStore
 from otel_aicost.worker import Worker
 
@@ -57,7 +58,7 @@ class StoreDownError(LedgerError):
     """The ledger does not answer now."""
 
 
-class _Posted(NamedTuple):
+class Posted(NamedTuple):
     """A record as a row, with what it takes of its budgets; without a row there is only a reservation to free."""
 
     row: Row | None
@@ -73,7 +74,7 @@ class Writer:
     the parent's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a ledger is
         self,
         open_store: Callable[[], Store],
         name: str,
@@ -81,11 +82,15 @@ class Writer:
         lease_seconds: float = 60.0,
         *,
         sliced: bool = False,
+        grace_seconds: float = 0.0,
+        alone: bool = True,
+        at_once: int = BATCH,
     ) -> None:
         """Open nothing yet. `name` tells people which ledger it is.
 
         Calls older than `retention_days` become daily totals; 0 keeps them for ever. `sliced`: budgets in balanced
-        mode are leased in slices, for a ledger that is far away.
+        mode are leased in slices, for a ledger that is far away. `grace_seconds` is that of `balances.expire`. If it is
+        not `alone`, what it gives up is kept elsewhere, and not lost. `at_once`: the most records in one transaction.
         """
         self.name = name
         self.alert: Callable[[Alert], object] | None = None
@@ -94,7 +99,9 @@ class Writer:
         """Told how the windows stood, spent and reserved, whenever they were looked at for a reservation."""
         self._open_store = open_store
         self._retention_days = retention_days
-        self._lease_ns = int(lease_seconds * 1e9)
+        self._lease_ns, self._grace_ns = int(lease_seconds * 1e9), int(grace_seconds * 1e9)
+        self._alone = alone
+        self._at_once = at_once
         self._sliced = sliced
         self._closing = self._orphan = False
         self._turn = forks.Turn(self._shut)  # whoever has it may touch `_held` and `_store`
@@ -109,10 +116,10 @@ class Writer:
     def _begin(self) -> None:
         self._pending: deque[tuple[Record | None, Settlement | None]] = deque()
         self._jobs: deque[Callable[[Connection], object]] = deque()
-        self._held: list[_Posted] = []
+        self._held: list[Posted] = []
         self._store: Store | None = None
         self._slices = slices = Slices() if self._sliced else None
-        self._leases = Leases(self._lease_ns, (lambda: ()) if slices is None else slices.held)
+        self._leases = Leases(self._lease_ns, (lambda: ()) if slices is None else slices.held, self._grace_ns)
         self._counting = threading.RLock()
         self._woken = self._failing = self._exit_guarded = False
         self._writing_since: float | None = None
@@ -123,11 +130,24 @@ class Writer:
 
     def put(self, record: Record, settlement: Settlement | None = None) -> None:
         """Hand over a record; about a microsecond, from anywhere, a garbage-collection callback included."""
-        if len(self._pending) >= KEPT and self._stalled():
+        if self.full:
             self._close_lease(settlement)
-            self._lose(f"{self.name} cannot be written and {KEPT} calls wait already")
+            if settlement is not None and self._slices is not None:
+                self._slices.settled(settlement)
+            if self._alone:
+                self._lose(f"{self.name} cannot be written and {KEPT} calls wait already")
             return
         self._append(record, settlement)
+
+    @property
+    def full(self) -> bool:
+        """Whether it can take no more: the ledger cannot be written, and as many wait as may."""
+        return len(self._pending) >= KEPT and self._stalled()
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last try to write failed."""
+        return self._failing
 
     def release(self, settlement: Settlement) -> None:
         """Free what was reserved for a call that is not put."""
@@ -159,7 +179,7 @@ class Writer:
 
     def look(self, lines: Sequence[Line]) -> Refusal | None:
         """Why a call would be refused now; as `reserve`, and nothing is reserved."""
-        return self._ask(lines, lambda connection: balances.look(connection, lines, time.time_ns()))
+        return self._ask(lines, lambda connection: balances.look(connection, lines, time.time_ns(), self._grace_ns))
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was put before is in the ledger; `False` if it is not after `timeout` seconds."""
@@ -178,7 +198,7 @@ class Writer:
         if done and self._store is not None:
             self._wake()
         self._worker.close(max(0.0, deadline - time.monotonic()))
-        if left := len(self._pending) + len(self._held):
+        if (left := len(self._pending) + len(self._held)) and self._alone:
             faults.report("ledger loss", LedgerError(f"{left} calls are not in {self.name} at the end"))
         return done
 
@@ -221,11 +241,12 @@ class Writer:
 
     def _reserve(self, connection: Connection, identifier: str, lines: Sequence[Line]) -> Refusal | None:
         now = time.time_ns()
-        return balances.reserve(connection, identifier, lines, now, now + self._lease_ns, self.seen)
+        until = now + self._lease_ns
+        return balances.reserve(connection, identifier, lines, now, until, self._grace_ns, self.seen)
 
     def _reserve_slices(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> Refusal | None:
         """Reserve for one call in the ledger, and slices for those that come after it."""
-        name = f"slice {identifier}"
+        name = slice_name(identifier)
 
         def work(connection: Connection) -> tuple[Refusal | None, list[tuple[Line, Amounts]]]:
             refused = self._reserve(connection, identifier, lines)
@@ -280,9 +301,9 @@ class Writer:
         store = self._opened()
         left = deadline - time.monotonic()
         store.wait_at_most(WAIT_SECONDS if left > WAIT_SECONDS * 0.8 else max(0.01, left))
-        self._held = self._held or self._take(BATCH)
+        self._held = self._held or self._take(self._at_once)
         with store.transaction() as connection:
-            alerts = self._post(store, connection, self._held, [(line.budget.name, line.key) for line in lines])
+            alerts = self.post(store, connection, self._held, [(line.budget.name, line.key) for line in lines])
             result = work(connection)
         self._are_written()
         return result, alerts
@@ -294,7 +315,7 @@ class Writer:
 
     def _write_some(self) -> list[Alert]:
         """Write what is held, or the next of what waits."""
-        self._held = self._held or self._take(BATCH)
+        self._held = self._held or self._take(self._at_once)
         if not self._held:
             return []
         self._writing_since = time.monotonic()
@@ -309,19 +330,19 @@ class Writer:
             store.insert([posted.row for posted in self._held if posted.row is not None])
             return []
         with store.transaction() as connection:
-            return self._post(store, connection, self._held)
+            return self.post(store, connection, self._held)
 
     @staticmethod
-    def _post(
-        store: Store, connection: Connection, held: list[_Posted], more: Sequence[tuple[str, str]] = ()
+    def post(
+        store: Store, connection: Connection, held: Sequence[Posted], more: Sequence[tuple[str, str]] = ()
     ) -> list[Alert]:
         """Write rows and settle them; `more` are balances that will be looked at in the same transaction."""
         rows = [posted.row for posted in held if posted.row is not None]
         if rows:
             store.insert(rows)
         settled = [posted for posted in held if posted.settlement is not None]
-        keys = {(line.budget.name, line.key) for each in settled for line in each.settlement.lines}  # type: ignore[union-attr]  # those that have one
-        store.lock({*keys, *more})
+        places = [each.settlement.places() for each in settled]  # type: ignore[union-attr]  # those that have one
+        store.lock({*more, *chain.from_iterable(places)})
         now, alerts = time.time_ns(), []
         for posted in settled:
             call_id = None if posted.row is None else str(posted.row[0])
@@ -333,15 +354,15 @@ class Writer:
         self._wrote_at = time.monotonic()
         self._held = []
 
-    def _take(self, most: int) -> list[_Posted]:
-        taken: list[_Posted] = []
+    def _take(self, most: int) -> list[Posted]:
+        taken: list[Posted] = []
         while self._pending and len(taken) < most:
             record, settlement = self._pending.popleft()
             try:
-                taken.append(_Posted(None if record is None else row(record), settlement))
+                taken.append(Posted(None if record is None else row(record), settlement))
             except Exception as error:  # noqa: BLE001 - one record that is none must not keep the others out
                 self._lose(f"a record that is none ({error!r:.200})")
-                taken.append(_Posted(None, settlement))
+                taken.append(Posted(None, settlement))
         return taken
 
     def _on_store(self, work: Callable[[], T]) -> T:
@@ -416,8 +437,7 @@ class Writer:
                 alerts += self._write_some()
             self._do_jobs()
             if self._failing or self._leases.due():  # where nothing waits, whether it answers is still to be found out
-                with self._opened().transaction() as connection:
-                    self._leases.keep(connection)
+                self._leases.keep(self._opened())
         except Exception as error:  # noqa: BLE001 - whatever it is, the rows are kept
             self._refused(error)
             return False

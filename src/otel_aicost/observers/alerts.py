@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from otel_aicost.budgets.budget import Line
     from otel_aicost.errors import BudgetExceeded
     from otel_aicost.ledger.balances import Alert, Settlement
+    from otel_aicost.ledger.fleet import Fleet
     from otel_aicost.ledger.store import Connection
     from otel_aicost.ledger.visits import Visits
     from otel_aicost.ledger.writer import Writer
@@ -33,7 +34,7 @@ REMEMBERED: Final = 10_000
 class AlertObserver:
     """The alerts of this process. They are announced in a thread of its own: a log handler may take its time."""
 
-    def __init__(self, plans: Plans, writer: Writer | None, visits: Visits | None = None) -> None:
+    def __init__(self, plans: Plans, writer: Writer | Fleet | None, visits: Visits | None = None) -> None:
         """`visits` are those to the ledger of `writer`, needed where the file has a section `alerts:`."""
         self._plans = plans
         self._writer = writer

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from otel_aicost.budgets.budget import Budget
     from otel_aicost.budgets.window import Window
     from otel_aicost.errors import BudgetExceeded
+    from otel_aicost.ledger.fleet import Fleet
     from otel_aicost.ledger.writer import Writer
     from otel_aicost.model import Call, Record, Unpriced
     from otel_aicost.observers.alerts import AlertObserver
@@ -72,7 +73,7 @@ class Hold:
 class BudgetObserver:
     """All budgets of this process. `admit` is the one place where a call may be stopped."""
 
-    def __init__(self, plans: Plans, writer: Writer | None, alerts: AlertObserver | None = None) -> None:
+    def __init__(self, plans: Plans, writer: Writer | Fleet | None, alerts: AlertObserver | None = None) -> None:
         """`writer` is the ledger's; `None`: there is none, and it is down for good."""
         self._plans = plans
         self.writer = writer

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from otel_aicost.ledger.balances import Settlement
+    from otel_aicost.ledger.fleet import Fleet
     from otel_aicost.ledger.writer import Writer
     from otel_aicost.model import Record
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 class LedgerObserver:
     """Hands each record to the writer of the ledger, with what it takes of its budgets."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer | Fleet) -> None:
         self.writer = writer
 
     def after(self, record: Record, settlement: Settlement | None) -> None:

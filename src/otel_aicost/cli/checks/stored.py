@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from otel_aicost.cli.checks import Section
+from otel_aicost.config import Server
 from otel_aicost.errors import LedgerError, PriceFileError
 from otel_aicost.ledger.questions import Filter
 
@@ -22,29 +23,54 @@ SHOWN = 3
 COMPANIONS = ("", "-wal", "-shm")
 
 
-def ledger(path: Path | None) -> tuple[Section, Ledger | None]:
+def ledger(path: Path | Server | None) -> tuple[Section, Ledger | None]:
     """Where the ledger is, what it holds, whether it can be written; and the ledger, if it can be read."""
-    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s
-    from otel_aicost.ledger.reader import open_ledger  # noqa: PLC0415
-
     section = Section("Ledger")
     if path is None:
         section.facts["file"] = "off"
         section.note("The ledger is switched off: no call is stored, and `aicost report` has nothing to read.")
         return section, None
+    if isinstance(path, Server):
+        section.facts["server"] = str(path)
+        _outbox(section, path.outbox)
+        return section, _read(section, path)
     section.facts["file"] = str(path)
     if not path.exists():
         _absent(section, path)
         return section, None
     _file(section, path)
+    return section, _read(section, path)
+
+
+def _read(section: Section, path: Path | Server) -> Ledger | None:
+    from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s
+    from otel_aicost.ledger.reader import open_ledger  # noqa: PLC0415
+
     try:
         found = open_ledger(path)
         with found.read() as connection:
             _rows(section, Query(found, connection))
     except LedgerError as error:
         section.wrong(str(error))
-        return section, None
-    return section, found
+        return None
+    return found
+
+
+def _outbox(section: Section, path: Path) -> None:
+    from otel_aicost.ledger.outbox import Shelf  # noqa: PLC0415 - for a server only
+
+    section.facts["outbox"] = str(path)
+    nearest = next(place for place in (path, *path.parents) if place.exists())
+    if not os.access(nearest, os.W_OK):
+        section.wrong(f"The outbox {path} cannot be written by this user: what the server does not take is lost.")
+        return
+    waiting = Shelf(path).count()
+    section.facts["waiting in the outbox"] = waiting
+    if waiting:
+        section.note(
+            f"{waiting:,} calls wait in the outbox. A program that is running sends them within seconds of the server "
+            "being there; aicost ledger ship does it now."
+        )
 
 
 def prices(user_file: Path | None) -> Section:
