@@ -100,6 +100,7 @@ def tell_budgets(environ: dict[str, str]) -> None:
     print(*(f"    {line}" for line in BUDGETS.read_text().splitlines() if line.startswith("  - ")), sep="\n")
     run_app(environ, "agent", "carol", "job=nightly-7")
     show(environ, "budgets")
+    show(environ, "alerts")
     show(environ, "calls", "--status", "blocked")
 
 

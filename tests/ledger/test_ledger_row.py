@@ -24,7 +24,9 @@ def columns(one: Record) -> dict[str, Any]:
 
 def test_every_column_comes_from_its_field() -> None:
     """Each field of a record is in the column of its name."""
-    one = record(first_chunk_ns=5, error_type="E", trace_id="t", span_id="s", stream=True, estimated=True)
+    one = record(
+        first_chunk_ns=5, error_type="E", trace_id="t", span_id="s", asked_model="m", stream=True, estimated=True
+    )
     got = columns(one)
     for name in [
         "id",
@@ -44,6 +46,7 @@ def test_every_column_comes_from_its_field() -> None:
         "sdk",
         "trace_id",
         "span_id",
+        "asked_model",
     ]:
         assert got[name] == getattr(one, name), name
     assert (got["model"], got["stream"], got["estimated"]) == ("gpt-4o-2024-08-06", 1, 1)

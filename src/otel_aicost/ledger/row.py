@@ -87,6 +87,7 @@ def row(record: Record) -> Row:
         record.sdk,
         record.trace_id,
         record.span_id,
+        record.asked_model,
     )
     return _writable(values, (record.id, record.provider, record.operation, record.status, record.service))
 

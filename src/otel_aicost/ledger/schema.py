@@ -52,6 +52,7 @@ CALL_COLUMNS: Final = (
     "sdk",
     "trace_id",
     "span_id",
+    "asked_model",
 )
 
 ROLLUP_KEY: Final = (
@@ -121,7 +122,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             stream INTEGER NOT NULL CHECK (stream IN (0, 1)),
             sdk TEXT,
             trace_id TEXT,
-            span_id TEXT
+            span_id TEXT,
+            asked_model TEXT
         )
         """,
         "CREATE INDEX calls_started ON calls (started_ns)",

@@ -55,6 +55,7 @@ CALL_FIELDS = (
     "sdk",
     "trace_id",
     "span_id",
+    "asked_model",
 )
 SUM_FIELDS = (
     "calls",

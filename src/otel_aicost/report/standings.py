@@ -127,10 +127,11 @@ def _key(standing: Standing) -> str:
 
 
 def _bar(standing: Standing) -> str:
-    """What is spent, and after it what is reserved, of the limit."""
+    """What is spent, and after it what is reserved, of the limit; it is full when all of that is spent."""
     if not standing.limit:
         return "█" * BAR if standing.spent else "░" * BAR
-    spent = min(BAR, -(-standing.spent * BAR // standing.limit))
+    room = BAR if standing.spent >= standing.limit else BAR - 1
+    spent = min(room, -(-standing.spent * BAR // standing.limit))
     reserved = min(BAR - spent, -(-standing.reserved * BAR // standing.limit))
     return "█" * spent + "▒" * reserved + "░" * (BAR - spent - reserved)
 
