@@ -128,7 +128,7 @@ def test_the_end_while_the_server_is_frozen(cluster, place, waiting, whole):
             give_up(fleet)
             load._stopping.set()
             for thread in load._threads:
-                thread.join()
+                thread.join(60)
             fleet._outbox.flush(5)
     assert "ledger loss" not in faults.counts()
     assert waiting() > 0

@@ -8,6 +8,7 @@ import click
 
 from otel_aicost.cli.options import ledger_option
 from otel_aicost.cli.output import show, write_json
+from otel_aicost.config import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from otel_aicost.cli.checks import Section
-    from otel_aicost.config import Server
 
 MARKS = {"fine": ("ok", "green"), "note": ("note", "yellow"), "wrong": ("WRONG", "bold red")}
 
@@ -51,7 +51,8 @@ def _examined(path: Path | Server | None) -> list[Section]:
     from otel_aicost.cli.checks.absence import absence  # noqa: PLC0415
 
     settings, _ = config.load()
-    stored_section, ledger = stored.ledger(path or settings.ledger)
+    place = path or settings.ledger
+    stored_section, ledger = stored.ledger(place if place is None or isinstance(place, Server) else place.absolute())
     return [
         environment.instrumentation(),
         environment.sdks(),

@@ -104,9 +104,11 @@ class _Place(click.ParamType):  # type: ignore[type-arg]  # generic in some vers
         if not isinstance(value, str):
             return value
         try:
-            return config.ledger_at(value, config.load()[0].outbox)
+            place = config.ledger_at(value, config.load()[0].outbox)
         except ValueError as error:
             self.fail(f"{config.shown_url(value)!r}: {error}", param, ctx)
+        # A file is told as it was typed.
+        return place if isinstance(place, config.Server) else Path(value.removeprefix("sqlite:///")).expanduser()
 
 
 ledger_option = click.option(

@@ -76,7 +76,7 @@ class Fleet:
         )
         self._sent: deque[str] = deque(maxlen=KEPT)
         self._counting = threading.RLock()
-        self._telling = False
+        self._telling = self._closed = False
         self._store: PostgresStore | None = None
         self._lost = 0
         self._sweeper = Sweeper(server, self._tell, lambda: self._remote.failing)
@@ -110,6 +110,8 @@ class Fleet:
         if kept and settlement is not None:
             self._settlements[record.id] = settlement
         self._outbox.put(record)
+        if self._closed and not self._outbox.failing:
+            return  # what is put at the very end waits for the next process, and nobody for the server
         self._remote.put(record, settlement)
         self._sweeper.start()
 
@@ -156,6 +158,7 @@ class Fleet:
         kept = self._outbox.flush(timeout)
         left = deadline - time.monotonic()
         sent = self._remote.close(max(0.0, left - min(AT_THE_END_SECONDS, left / 4)))
+        self._closed = True
         self._outbox.close(max(0.0, deadline - time.monotonic()))
         if not (kept or sent):
             number = min(int(each.stats()["queued"]) for each in (self._outbox, self._remote))

@@ -16,11 +16,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from psycopg import waiting
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumper
+from psycopg.waiting import Ready, Wait
 
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import schema
@@ -28,7 +28,7 @@ from otel_aicost.ledger.forks import keep_for_ever
 from otel_aicost.ledger.haste import deadline, hurried
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from otel_aicost.config import Server
     from otel_aicost.ledger.row import Row
@@ -72,27 +72,31 @@ class _Session(psycopg.Connection[tuple[Any, ...]]):
 
     def wait(self, gen: Any, interval: float = 0.0, timeout: float | None = None) -> Any:  # noqa: ANN401, ARG002
         """Do what psycopg asks for; raise `OverdueError` at the deadline, after which the connection is of no use."""
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise OverdueError
-        return waiting.wait(_until(gen, self.deadline), self.pgconn.socket, interval=max(0.001, min(left / 8, 0.1)))
+        # Not psycopg's own loop, which not in every version comes back when there is nothing to be read.
+        try:
+            wanted = next(gen)
+            while True:
+                wanted = gen.send(_ready(self.pgconn.socket, wanted, self.deadline))
+        except StopIteration as done:
+            return done.value
+        except OverdueError:
+            gen.close()
+            raise
 
 
-def _until(gen: Generator[Any, Any, Any], deadline: float) -> Generator[Any, Any, Any]:
-    """The generator, stopped at the deadline: whoever waits for it asks again at every interval."""
-    try:
-        state = next(gen)
-        while True:
-            ready = yield state
-            if not ready and time.monotonic() >= deadline:
-                gen.close()
-                raise OverdueError
-            state = gen.send(ready)
-    except StopIteration as done:
-        return done.value
-
-
-# --- the store ---------------------------------------------------------------------------------------------------
+def _ready(descriptor: int, wanted: Wait, deadline: float) -> Ready:
+    """Wait for what is wanted of a socket. Raises `OverdueError` at the deadline."""
+    poll = select.poll()
+    poll.register(descriptor, (select.POLLIN if wanted & Wait.R else 0) | (select.POLLOUT if wanted & Wait.W else 0))
+    left = deadline - time.monotonic()
+    # A server that answered in time is heard, however late we ask.
+    events = poll.poll(None if left == float("inf") else max(0.0, left) * 1000)
+    if not events:
+        raise OverdueError
+    found = events[0][1]
+    if found & ~(select.POLLIN | select.POLLOUT):  # closed, or worse: libpq finds out
+        return Ready.RW
+    return Ready((Ready.R if found & select.POLLIN else 0) | (Ready.W if found & select.POLLOUT else 0))
 
 
 class Connection:
