@@ -45,6 +45,7 @@ FIRST_RETRY_SECONDS: Final = 0.05
 LONGEST_RETRY_SECONDS: Final = 30.0
 PROBE_SECONDS: Final = 1.0
 """The longest pause between two tries while budgets wait for the ledger."""
+FLUSH_TRIES: Final = 3
 TURN_SECONDS: Final = 0.2
 BREATH_SECONDS: Final = 0.002
 """Between two writes, so that a burst of calls is written in few transactions; a call by itself is written at once."""
@@ -183,10 +184,15 @@ class Writer:
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was put before is in the ledger; `False` if it is not after `timeout` seconds."""
-        if self._failing:  # try now, not at the end of the pause
-            self._retry_at = 0.0
-            self._wake()
-        return self._worker.flush(timeout) and not self._failing
+        deadline = time.monotonic() + timeout
+        for _ in range(FLUSH_TRIES):  # where many write at once, one that waited for the lock in vain may get it next
+            if self._failing:  # try now, not at the end of the pause
+                self._retry_at = 0.0
+                self._wake()
+            done = self._worker.flush(max(0.0, deadline - time.monotonic()))
+            if not (done and self._failing):
+                return done
+        return False
 
     def close(self, timeout: float) -> bool:
         """Flush, and close the ledger. What is put later is still written, in the thread that puts it."""
