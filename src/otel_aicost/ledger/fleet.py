@@ -14,8 +14,9 @@ from otel_aicost.errors import LedgerError
 from otel_aicost.ledger.balances import Settlement
 from otel_aicost.ledger.haste import hurried
 from otel_aicost.ledger.outbox import OutboxStore, Shelf, doubt, landed
+from otel_aicost.ledger.posting import Posted, post
 from otel_aicost.ledger.slices import slice_name
-from otel_aicost.ledger.writer import KEPT, WAIT_SECONDS, Posted, StoreDownError, Writer
+from otel_aicost.ledger.writer import KEPT, WAIT_SECONDS, StoreDownError, Writer
 from otel_aicost.worker import Worker
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def _ship(shelf: Shelf, server: Server, before_ns: int, alert: Callable[[Alert],
             store = store or opened(server)
             posted = [Posted(parcel.row, parcel.settlement) for parcel in parcels]
             with store.transaction() as connection:
-                alerts = Writer.post(store, connection, posted)
+                alerts = post(store, connection, posted)
             shelf.landed(parcels)
             shelf.mine()
             shipped, after = shipped + len(parcels), parcels[-1].number

@@ -8,18 +8,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from itertools import chain
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from otel_aicost import faults
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import balances, file, forks
 from otel_aicost.ledger.balances import Settlement
 from otel_aicost.ledger.leases import Leases
+from otel_aicost.ledger.posting import Posted, post
 from otel_aicost.ledger.row import row
 from otel_aicost.ledger.slices import SECONDS as SLICE_SECONDS
 from otel_aicost.ledger.slices import Slices, slice_name
 from otel_aicost.ledger.store import BATCH, BUSY_SECONDS, DamagedLedgerError, FileStore
+from otel_aicost.ledger.ticker import Ticker
 from otel_aicost.worker import Worker
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from otel_aicost.budgets.budget import Amounts, Line
     from otel_aicost.ledger.balances import Alert, Refusal
-    from otel_aicost.ledger.row import Row
     from otel_aicost.ledger.slices import Share
     from otel_aicost.ledger.store import Connection, Store
     from otel_aicost.model import Record
@@ -46,6 +46,7 @@ LONGEST_RETRY_SECONDS: Final = 30.0
 PROBE_SECONDS: Final = 1.0
 """The longest pause between two tries while budgets wait for the ledger."""
 FLUSH_TRIES: Final = 3
+JOB_TRIES: Final = 5
 TURN_SECONDS: Final = 0.2
 BREATH_SECONDS: Final = 0.002
 """Between two writes, so that a burst of calls is written in few transactions; a call by itself is written at once."""
@@ -57,13 +58,6 @@ DAY_SECONDS: Final = 86_400
 
 class StoreDownError(LedgerError):
     """The ledger does not answer now."""
-
-
-class Posted(NamedTuple):
-    """A record as a row, with what it takes of its budgets; without a row there is only a reservation to free."""
-
-    row: Row | None
-    settlement: Settlement | None
 
 
 class Writer:
@@ -116,7 +110,7 @@ class Writer:
 
     def _begin(self) -> None:
         self._pending: deque[tuple[Record | None, Settlement | None]] = deque()
-        self._jobs: deque[Callable[[Connection], object]] = deque()
+        self._jobs: deque[tuple[Callable[[Connection], object], int]] = deque()
         self._held: list[Posted] = []
         self._store: Store | None = None
         self._slices = slices = Slices() if self._sliced else None
@@ -126,7 +120,7 @@ class Writer:
         self._writing_since: float | None = None
         self._wrote_at = 0.0
         self._wait, self._retry_at, self._fold_at = FIRST_RETRY_SECONDS, 0.0, 0.0
-        self._tick_at = float("inf")
+        self._ticker = Ticker(self._wake)
         self._written = self._lost = self._errors = 0
 
     def put(self, record: Record, settlement: Settlement | None = None) -> None:
@@ -155,8 +149,11 @@ class Writer:
         self._append(None, settlement)
 
     def later(self, work: Callable[[Connection], object]) -> None:
-        """Do `work` in the background, in a transaction of its own; an error is reported, and that was it."""
-        self._jobs.append(work)
+        """Do `work` in the background, in a transaction of its own.
+
+        It is tried again a few times while the ledger does not answer; another error is reported, and that was it.
+        """
+        self._jobs.append((work, JOB_TRIES))
         self._wake()
 
     def warm(self) -> None:
@@ -309,7 +306,7 @@ class Writer:
         store.wait_at_most(WAIT_SECONDS if left > WAIT_SECONDS * 0.8 else max(0.01, left))
         self._held = self._held or self._take(self._at_once)
         with store.transaction() as connection:
-            alerts = self.post(store, connection, self._held, [(line.budget.name, line.key) for line in lines])
+            alerts = post(store, connection, self._held, [(line.budget.name, line.key) for line in lines])
             result = work(connection)
         self._are_written()
         return result, alerts
@@ -336,24 +333,7 @@ class Writer:
             store.insert([posted.row for posted in self._held if posted.row is not None])
             return []
         with store.transaction() as connection:
-            return self.post(store, connection, self._held)
-
-    @staticmethod
-    def post(
-        store: Store, connection: Connection, held: Sequence[Posted], more: Sequence[tuple[str, str]] = ()
-    ) -> list[Alert]:
-        """Write rows and settle them; `more` are balances that will be looked at in the same transaction."""
-        rows = [posted.row for posted in held if posted.row is not None]
-        if rows:
-            store.insert(rows)
-        settled = [posted for posted in held if posted.settlement is not None]
-        places = [each.settlement.places() for each in settled]  # type: ignore[union-attr]  # those that have one
-        store.lock({*more, *chain.from_iterable(places)})
-        now, alerts = time.time_ns(), []
-        for posted in settled:
-            call_id = None if posted.row is None else str(posted.row[0])
-            alerts += balances.settle(connection, call_id, posted.settlement, now)  # type: ignore[arg-type]  # as above
-        return alerts
+            return post(store, connection, self._held)
 
     def _are_written(self) -> None:
         self._written += sum(posted.row is not None for posted in self._held)
@@ -457,28 +437,19 @@ class Writer:
     def _do_jobs(self) -> None:
         while self._jobs:
             store = self._opened()
-            work = self._jobs.popleft()
+            work, tries = self._jobs.popleft()
             try:
                 with store.transaction() as connection:
                     work(connection)
-            except Exception as error:  # noqa: BLE001 - it is not worth that the next call waits for it
-                faults.report("ledger job", error)
+            except Exception as error:
+                if isinstance(error, LedgerError) and tries > 1:
+                    self._jobs.appendleft((work, tries - 1))
+                    raise
+                faults.report("ledger job", error)  # it is not worth that the next call waits for it
 
     def _tick_later(self, seconds: float) -> None:
-        at = time.monotonic() + seconds
-        if at >= self._tick_at or (self._closing and not (self._held or self._pending)):
-            return
-        self._tick_at = at
-        timer = threading.Timer(seconds, self._tick)
-        timer.daemon = True
-        try:
-            timer.start()
-        except RuntimeError:  # the interpreter is shutting down: the last flush was the last try
-            self._tick_at = float("inf")
-
-    def _tick(self) -> None:
-        self._tick_at = float("inf")
-        self._wake()
+        if not self._closing or self._held or self._pending:
+            self._ticker.later(seconds)
 
     def _tell(self, alerts: list[Alert]) -> None:
         if self.alert is not None:
