@@ -178,7 +178,9 @@ def _quoted(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _dollars(price: Decimal) -> str:
-    return f"{price:f}"
+    """With cents at the least: the same text for equal prices, which share a place in the cache."""
+    whole, _, decimals = f"{price:f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0'):0<2}"
 
 
 @lru_cache(maxsize=1024)
