@@ -119,6 +119,17 @@ def test_a_call_that_costs_more_than_expected_uses_up_the_slice(far, monkeypatch
     assert refusal.spent == Amounts(LIMIT, 0, 1)
 
 
+def test_a_slice_used_up_by_dear_calls_is_given_back_all_the_same(far, look):
+    """What nobody holds any more is free, also where the calls of the slice cost more than was expected of them."""
+    for number in range(3):
+        assert far.reserve(str(number), [asked()]) is None
+    for number in range(3):
+        settle(far, str(number), taking(asked(), 1000))
+    assert far.close(10)
+    assert look(STANDING) == [(3000, 0, 3, 0)]
+    assert look("SELECT count(*) FROM reservations") == [(0,)]
+
+
 def test_a_changed_limit_is_not_admitted_from_an_old_slice(far):
     """A limit that the definition lowers holds for the next call."""
     far.reserve("0", [asked()])

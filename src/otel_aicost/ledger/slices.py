@@ -41,13 +41,16 @@ class Share(NamedTuple):
 
 
 class _Slice:
-    __slots__ = ("id", "left", "limits", "line", "until")
+    __slots__ = ("id", "left", "limits", "line", "rest", "until")
 
     def __init__(self, identifier: str, line: Line, granted: Amounts) -> None:
         self.id = identifier
         self.line = line
         self.limits: Limits = line.limits
-        self.left = list(granted)
+        self.left = granted
+        """What calls may still be admitted with: less than `rest` where some cost more than was expected of them."""
+        self.rest = granted
+        """What no call holds."""
         self.until = time.monotonic() + SECONDS
 
 
@@ -70,7 +73,7 @@ class Slices:
             shares = []
             for line, one in zip(lines, found, strict=True):
                 if one is not None:
-                    _subtract(one, line.amounts)
+                    one.left, one.rest = _less(one.left, line.amounts), _less(one.rest, line.amounts)
                     shares.append(Share(one.id, line))
             self._taken[identifier] = tuple(shares)
         return True
@@ -106,7 +109,7 @@ class Slices:
                 expected = held.get(_place(line))
                 if one is not None and expected is not None:
                     more = (max(0, took - was) for took, was in zip(line.amounts, expected, strict=True))
-                    _subtract(one, Amounts(*more))
+                    one.left = _less(one.left, Amounts(*more))
         return shares
 
     def stale(self, *, every: bool = False) -> list[Share]:
@@ -130,13 +133,9 @@ def _fits(one: _Slice, line: Line) -> bool:
     return all(left >= amount for left, amount in zip(one.left, line.amounts, strict=True))
 
 
-def _subtract(one: _Slice, amounts: Amounts) -> None:
-    one.left = [left - amount for left, amount in zip(one.left, amounts, strict=True)]
+def _less(amounts: Amounts, by: Amounts) -> Amounts:
+    return Amounts(*(amount - other for amount, other in zip(amounts, by, strict=True)))
 
 
 def _rests(over: list[_Slice | None]) -> list[Share]:
-    return [
-        Share(one.id, one.line._replace(amounts=rest))
-        for one in over
-        if one is not None and any(rest := Amounts(*(max(0, left) for left in one.left)))
-    ]
+    return [Share(one.id, one.line._replace(amounts=one.rest)) for one in over if one is not None and any(one.rest)]
