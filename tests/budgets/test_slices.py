@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -170,6 +171,39 @@ def test_a_long_call_keeps_its_share(ledger):
     with closing(sqlite3.connect(ledger, timeout=10)) as connection:
         assert connection.execute("SELECT sum(nano) FROM reservations").fetchone() == (10,)
     far.close(5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_calls_cost_nothing_stays_reserved(ledger, look, monkeypatch, seed):
+    """Calls of several budgets at once, dear, cheap, failed, in any order: in the end each balance is its entries."""
+    chance = random.Random(seed)
+    monkeypatch.setattr(slices, "SECONDS", chance.choice([0.001, 0.05, 3600.0]))
+    far = Writer(lambda: FileStore(ledger), "far", sliced=True)
+    open_calls = {}
+    for number in range(100):
+        names = chance.sample("abc", chance.randint(1, 3))
+        lines = [
+            line(chance.randint(0, 30), limit=chance.choice([2000, LIMIT]), name=name, key=chance.choice("xy"))
+            for name in names
+        ]
+        if far.reserve(f"call {number}", lines) is None:
+            open_calls[f"call {number}"] = lines
+        while open_calls and chance.random() < 0.6:
+            ended = chance.choice(sorted(open_calls))
+            lines = open_calls.pop(ended)
+            if chance.random() < 0.2:
+                far.release(Settlement(ended, tuple(taking(each, 0, calls=0) for each in lines)))
+            else:
+                settle(far, ended, *(taking(each, chance.randint(0, 90)) for each in lines))
+    for ended, lines in open_calls.items():
+        settle(far, ended, *(taking(each, 5) for each in lines))
+    assert far.close(20)
+    assert look("SELECT count(*) FROM reservations") == [(0,)]
+    assert look("SELECT DISTINCT reserved_nano, reserved_tokens, reserved_calls FROM budget_windows") == [(0, 0, 0)]
+    spent = "SELECT budget, key, spent_nano, spent_calls FROM budget_windows WHERE spent_calls > 0 ORDER BY 1, 2"
+    assert look(spent) == look(
+        "SELECT budget, key, sum(nano), sum(calls) FROM budget_entries GROUP BY budget, key ORDER BY 1, 2"
+    )
 
 
 RACER = """
