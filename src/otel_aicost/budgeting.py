@@ -9,14 +9,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 
 from otel_aicost import config, faults, instrumentor
-from otel_aicost.budgets.budget import NANO_DIGITS
 from otel_aicost.errors import LedgerError
 
 # Here and not where they are needed: a child forked in the middle of an import finds the module locked for ever.
 from otel_aicost.ledger.opening import NoLedgerYetError, looking
 from otel_aicost.ledger.standings import standings, untouched
 from otel_aicost.manual import pipeline
-from otel_aicost.model import Call
+from otel_aicost.model import NANO_DIGITS, Call
 from otel_aicost.tags import clean, current
 
 if TYPE_CHECKING:

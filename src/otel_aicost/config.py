@@ -11,9 +11,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
 from otel_aicost import names
-from otel_aicost.budgets.budget import NANO_DIGITS, ON_EXCEED, Plan, parse_money
+from otel_aicost.budgets.budget import ON_EXCEED, Plan, parse_money
 from otel_aicost.budgets.simple import simple_budgets
 from otel_aicost.errors import BudgetFileError
+from otel_aicost.model import NANO_DIGITS
 from otel_aicost.tags import KEY
 
 if TYPE_CHECKING:

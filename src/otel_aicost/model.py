@@ -30,6 +30,7 @@ NO_CONDITIONS: Conditions = MappingProxyType({})
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 NO_PARAMETERS: Mapping[str, object] = MappingProxyType({})
 
+NANO_DIGITS = 9
 NANO = Decimal("1e-9")
 """The ledger's unit of money, in dollars. Every part of a cost is a whole number of these."""
 

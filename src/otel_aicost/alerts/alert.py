@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from otel_aicost.budgets.budget import NANO_DIGITS
+from otel_aicost.model import NANO_DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,6 +9,8 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from otel_aicost.model import NANO_DIGITS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,7 +33,6 @@ LEASE_SECONDS: Final = 60.0
 """How long what a killed process had reserved stays reserved."""
 MOST_DOLLARS: Final = 10**9
 NANO_PER_DOLLAR: Final = 10**9
-NANO_DIGITS: Final = 9
 _MONEY = re.compile(r"\$?\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*(?:USD)?", re.IGNORECASE)
 
 

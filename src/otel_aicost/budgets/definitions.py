@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from otel_aicost.budgets.budget import NANO_DIGITS, Budget, Limits, Match, parse_money
+from otel_aicost.budgets.budget import Budget, Limits, Match, parse_money
 from otel_aicost.budgets.window import DAYS, Period, parse_period
+from otel_aicost.model import NANO_DIGITS
 
 _UNITS: Final = (("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60))
 _CENTS: Final = 2

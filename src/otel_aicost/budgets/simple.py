@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otel_aicost.budgets.budget import NANO_DIGITS, Budget, Limits
+from otel_aicost.budgets.budget import Budget, Limits
 from otel_aicost.budgets.window import Period
+from otel_aicost.model import NANO_DIGITS
 
 if TYPE_CHECKING:
     from decimal import Decimal

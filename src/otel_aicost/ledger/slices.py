@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from otel_aicost.budgets.budget import Limits, Line
-    from otel_aicost.ledger.balances import Settlement
 
 CALLS: Final = 16
 """For how many calls like the one at hand a slice is asked."""
@@ -99,12 +98,12 @@ class Slices:
             shares = [share.slice_id for taken in self._taken.values() for share in taken]
             return {*shares, *(one.id for one in self._slices.values())}
 
-    def settled(self, settlement: Settlement) -> tuple[Share, ...]:
+    def settled(self, identifier: str | None, really: Sequence[Line]) -> tuple[Share, ...]:
         """A call ended: the shares it was admitted with, none if it was admitted by the ledger."""
-        shares = self._taken.pop(settlement.reservation or "", ())
+        shares = self._taken.pop(identifier or "", ())
         held = {_place(share.line): share.line.amounts for share in shares}
         with self._lock:
-            for line in settlement.lines:
+            for line in really:
                 one = self._slices.get(_place(line))
                 expected = held.get(_place(line))
                 if one is not None and expected is not None:

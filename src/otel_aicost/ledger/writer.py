@@ -128,7 +128,7 @@ class Writer:
         if self.full:
             self._close_lease(settlement)
             if settlement is not None and self._slices is not None:
-                self._slices.settled(settlement)
+                self._slices.settled(settlement.reservation, settlement.lines)
             if self._alone:
                 self._lose(f"{self.name} cannot be written and {KEPT} calls wait already")
             return
@@ -214,7 +214,8 @@ class Writer:
     def _append(self, record: Record | None, settlement: Settlement | None) -> None:
         self._close_lease(settlement)
         if settlement is not None and self._slices is not None:
-            settlement = settlement._replace(shares=settlement.shares or self._slices.settled(settlement))
+            shares = settlement.shares or self._slices.settled(settlement.reservation, settlement.lines)
+            settlement = settlement._replace(shares=shares)
         self._pending.append((record, settlement))
         if not self._woken:
             self._wake()

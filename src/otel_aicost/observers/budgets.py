@@ -9,11 +9,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost import faults
-from otel_aicost.budgets.budget import NANO_DIGITS, Amounts, Limits, Line, Subject, exceeded
+from otel_aicost.budgets.budget import Amounts, Limits, Line, Subject, exceeded
 from otel_aicost.budgets.window import FOREVER, window_at
 from otel_aicost.ledger.balances import Refusal, Settlement
 from otel_aicost.ledger.writer import StoreDownError
-from otel_aicost.model import UNPRICED_USAGE
+from otel_aicost.model import NANO_DIGITS, UNPRICED_USAGE
 from otel_aicost.observers.estimates import Lately, foresee
 from otel_aicost.observers.fallback import fallen_back
 from otel_aicost.observers.local_counts import LocalCounts

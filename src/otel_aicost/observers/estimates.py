@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from otel_aicost.budgets.budget import NANO_DIGITS, Amounts
+from otel_aicost.budgets.budget import Amounts
 from otel_aicost.model import (
+    NANO_DIGITS,
     UNPRICED_CONDITION,
     UNPRICED_DATE,
     UNPRICED_MODEL,

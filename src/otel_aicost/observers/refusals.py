@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost import faults
-from otel_aicost.budgets.budget import NANO_DIGITS
 from otel_aicost.errors import BudgetExceeded
+from otel_aicost.model import NANO_DIGITS
 
 if TYPE_CHECKING:
     from otel_aicost.budgets.budget import Line
