@@ -203,3 +203,20 @@ def test_a_file_that_cannot_be_read_is_told():
     """A missing file is a mistake like any other."""
     with pytest.raises(BudgetFileError, match=r"nowhere\.yaml:1: file: cannot be read"):
         read_budgets(Path("/nowhere.yaml"))
+
+
+DOCUMENTS = Path(__file__).parents[2] / "docs"
+SHOWN = [
+    (document.name, block)
+    for document in sorted(DOCUMENTS.glob("*.md"))
+    for block in re.findall(r"```yaml\n(.*?)```", document.read_text(), re.DOTALL)
+    if re.search(r"^(budgets|alerts):", block, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(("name", "block"), SHOWN, ids=[f"{name} {number}" for number, (name, _) in enumerate(SHOWN)])
+def test_what_the_documents_show_is_right(name, block):
+    """Every file of budgets in the documents can be read as it stands there, and an editor finds it right too."""
+    plan = parse(block.encode(), name)
+    assert plan.budgets or plan.alerts
+    assert list(VALIDATOR.iter_errors(yaml.safe_load(block))) == []
