@@ -51,6 +51,10 @@ class Limits(NamedTuple):
     tokens: int | None = None
     calls: int | None = None
 
+    def over(self, others: Limits) -> Limits:
+        """These, and where they say nothing the others."""
+        return Limits(*(other if mine is None else mine for mine, other in zip(self, others, strict=True)))
+
 
 class Subject(NamedTuple):
     """The call a budget is asked about."""

@@ -162,7 +162,7 @@ class _Reader(Reader):
                 own = self.limits(inner, where)
             else:
                 own = Limits(self.value({key: node}, f"{at}.overrides", key, _money))
-            told[key] = Limits(*(mine if mine is not None else other for mine, other in zip(own, usual, strict=True)))
+            told[key] = own.over(usual)
         return MappingProxyType(told)
 
     def match(self, fields: Mapping[str, yaml.Node], at: str) -> Match | None:

@@ -189,9 +189,7 @@ def renew(connection: Connection, identifiers: Iterable[str], until_ns: int) -> 
 def limits_now(connection: Connection, line: Line) -> Limits:
     """The limits of the line's budget, with those instead that were set in the ledger."""
     row = connection.execute(_SET, (line.budget.name, line.key, ANY_KEY, line.key)).fetchone()
-    if row is None:
-        return line.limits
-    return Limits(*(usual if chosen is None else chosen for chosen, usual in zip(row, line.limits, strict=True)))
+    return line.limits if row is None else Limits(*row).over(line.limits)
 
 
 def with_limits(line: Line, limits: Limits) -> Line:

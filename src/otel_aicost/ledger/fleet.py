@@ -16,6 +16,7 @@ from otel_aicost.ledger.haste import hurried
 from otel_aicost.ledger.outbox import OutboxStore, Shelf, doubt, landed
 from otel_aicost.ledger.posting import Posted, post
 from otel_aicost.ledger.slices import slice_name
+from otel_aicost.ledger.ticker import Ticker
 from otel_aicost.ledger.writer import KEPT, WAIT_SECONDS, StoreDownError, Writer
 from otel_aicost.worker import Worker
 
@@ -206,13 +207,14 @@ class Sweeper:
         self._pause = pause
         self._shelf = Shelf(server.outbox)
         self._started = self._stopped = False
+        self._ticker = Ticker(self._wake)
         self._worker: Worker[None] = Worker("aicost-outbox", self._sweep, self._after_fork)
 
     def start(self) -> None:
         """Look now, and then every `SWEEP_SECONDS`."""
         if not self._started:
             self._started = True
-            self._worker.put(None)
+            self._wake()
 
     def stop(self) -> None:
         """Look no more."""
@@ -224,22 +226,17 @@ class Sweeper:
             if not self._pause() and self._shelf.any(before):
                 _ship(self._shelf, self._server, before, self._alert)
         except BusyError:
-            pass
+            pass  # what waits is being sent, by another process of this host
         finally:
-            self._again()
+            if not self._stopped:
+                self._ticker.later(SWEEP_SECONDS)
 
-    def _again(self) -> None:
-        if self._stopped:
-            return
-        timer = threading.Timer(SWEEP_SECONDS, self._worker.put, (None,))
-        timer.daemon = True
-        try:
-            timer.start()
-        except RuntimeError:  # the interpreter is shutting down
-            return
+    def _wake(self) -> None:
+        self._worker.put(None)
 
     def _after_fork(self) -> None:
         self._started = False
+        self._ticker = Ticker(self._wake)
         self._shelf = Shelf(self._server.outbox)
 
 

@@ -38,8 +38,7 @@ def set_limits(  # noqa: PLR0913, PLR0917 - each a fact of the change
     Returns what was set before (`None`: nothing) and what is set now. Nothing happens where both are the same.
     """
     was = _row(connection, budget, key)
-    pairs = zip(limits, Limits() if was is None else was, strict=True)
-    became = Limits(*(new if new is not None else old for new, old in pairs))
+    became = limits.over(was or Limits())
     if became == was:
         return was, became
     connection.execute(_SET, (budget, key, *became, now_ns, who))
@@ -71,9 +70,7 @@ def limits_set(connection: Connection) -> list[SetLimit]:
 def holding(found: Mapping[tuple[str, str], Limits], budget: str, key: str, otherwise: Limits) -> Limits:
     """The limits that hold for a key: those set for it, else those set for every key, else `otherwise`."""
     own = found.get((budget, key)) or found.get((budget, ANY_KEY))
-    if own is None:
-        return otherwise
-    return Limits(*(mine if mine is not None else other for mine, other in zip(own, otherwise, strict=True)))
+    return otherwise if own is None else own.over(otherwise)
 
 
 def note_definitions(connection: Connection, plan: Plan, who: str, now_ns: int) -> int:
