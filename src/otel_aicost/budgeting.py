@@ -13,9 +13,10 @@ from otel_aicost.errors import LedgerError
 
 # Here and not where they are needed: a child forked in the middle of an import finds the module locked for ever.
 from otel_aicost.ledger.opening import NoLedgerYetError, looking
-from otel_aicost.ledger.standings import standings, untouched
+from otel_aicost.ledger.standings import UNITS, standings, untouched
 from otel_aicost.manual import pipeline
-from otel_aicost.model import NANO_DIGITS, Call
+from otel_aicost.model import Call
+from otel_aicost.observers.refusals import amount
 from otel_aicost.tags import clean, current
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def can_call(  # noqa: PLR0913 - keyword arguments, each a fact of the call
         return Admission(allowed=True)
     if refused is not None:
         return _refusal(refused)
-    return Admission(allowed=True, needed=None if foreseen is None else _dollars(foreseen.nano))
+    return Admission(allowed=True, needed=None if foreseen is None else amount(foreseen.nano, 0))
 
 
 def _refusal(refused: BudgetExceeded) -> Admission:
@@ -165,27 +166,22 @@ def _in_force() -> tuple[Settings, Sequence[Budget]]:
 
 
 def _status(standing: Standing) -> BudgetStatus:
-    def amount(number: int) -> Decimal:
-        return _dollars(number) if standing.unit == "USD" else Decimal(number)
+    unit = UNITS.index(standing.unit)
 
     return BudgetStatus(
         budget=standing.budget,
         key=standing.key,
         window=standing.window,
         currency=standing.unit,
-        spent=amount(standing.spent),
-        reserved=amount(standing.reserved),
-        limit=amount(standing.limit),
-        remaining=amount(standing.remaining),
+        spent=amount(standing.spent, unit),
+        reserved=amount(standing.reserved, unit),
+        limit=amount(standing.limit, unit),
+        remaining=amount(standing.remaining, unit),
         share=standing.share,
         state=standing.state,
         starts_at=_instant(standing.starts_at),
         resets_at=_instant(standing.resets_at),
     )
-
-
-def _dollars(nano: int) -> Decimal:
-    return Decimal(nano).scaleb(-NANO_DIGITS)
 
 
 def _instant(seconds: int | None) -> datetime | None:

@@ -25,22 +25,22 @@ def because_over(refusal: Refusal, who: str = "") -> BudgetExceeded:
     limit, needed = line.checked[unit] or 0, line.amounts[unit]
     resets_at = None if refusal.resets_at is None else datetime.fromtimestamp(refusal.resets_at, UTC)
     if line.budget.period.kind == "call":
-        reason = f"{_named(line)}: this call may take {_amount(needed, unit)} {currency} of {_amount(limit, unit)}"
+        reason = f"{_named(line)}: this call may take {amount(needed, unit)} {currency} of {amount(limit, unit)}"
     else:
         when = f"; the window ends {resets_at:%Y-%m-%d %H:%M} UTC" if resets_at is not None else "; it never resets"
         reason = (
-            f"{_named(line)}: {_amount(refusal.spent[unit], unit)} {currency} spent and "
-            f"{_amount(refusal.reserved[unit], unit)} reserved of {_amount(limit, unit)}, "
-            f"this call may take {_amount(needed, unit)}{when}{who}"
+            f"{_named(line)}: {amount(refusal.spent[unit], unit)} {currency} spent and "
+            f"{amount(refusal.reserved[unit], unit)} reserved of {amount(limit, unit)}, "
+            f"this call may take {amount(needed, unit)}{when}{who}"
         )
     return BudgetExceeded(
         reason,
         budget=line.budget.name,
         key=line.key,
-        spent=_amount(refusal.spent[unit], unit),
-        reserved=_amount(refusal.reserved[unit], unit),
-        needed=_amount(needed, unit),
-        limit=_amount(limit, unit),
+        spent=amount(refusal.spent[unit], unit),
+        reserved=amount(refusal.reserved[unit], unit),
+        needed=amount(needed, unit),
+        limit=amount(limit, unit),
         currency=currency,
         resets_at=resets_at,
     )
@@ -79,13 +79,13 @@ def _named(line: Line) -> str:
     return f"budget {line.budget.name} of {line.key}" if line.key else f"budget {line.budget.name}"
 
 
-def _amount(amount: int, unit: int) -> Decimal:
+def amount(number: int, unit: int) -> Decimal:
     """Dollars with cents at the least; tokens and calls as they are."""
     if unit:
-        return Decimal(amount)
-    dollars = Decimal(amount).scaleb(-NANO_DIGITS).normalize()
+        return Decimal(number)
+    dollars = Decimal(number).scaleb(-NANO_DIGITS).normalize()
     return dollars.quantize(Decimal("0.01")) if int(dollars.as_tuple().exponent) > -2 else dollars  # noqa: PLR2004
 
 
 def _limit(line: Line) -> Decimal | None:
-    return None if line.limits.nano is None else _amount(line.limits.nano, 0)
+    return None if line.limits.nano is None else amount(line.limits.nano, 0)
