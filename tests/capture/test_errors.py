@@ -131,7 +131,7 @@ async def test_an_async_error_status_is_the_same_exception(provider: FakeProvide
 
 @pytest.mark.parametrize(
     ("reply", "options"),
-    [(Reply(hang_up=True), {}), (Reply(delay=30), {"timeout": 0.05})],
+    [(Reply(hang_up=True), {}), (Reply(delay=30), {"timeout": openai.Timeout(60, read=0.05)})],
     ids=["hang-up", "timeout"],
 )
 @pytest.mark.parametrize("name", CALLS)
