@@ -103,6 +103,10 @@ class Cost:
     """The ISO date from which that price is valid, where the price list knows it."""
     catalogue: str | None = None
     """The version of the price list, so that a past cost can be reproduced."""
+    cache_saved_nano: int = 0
+    """What input read from a prompt cache cost less than input that is not, in nano-dollars."""
+    batch_saved_nano: int = 0
+    """What a batch cost less than the same calls one by one, in nano-dollars."""
 
 
 @dataclass(frozen=True, slots=True)

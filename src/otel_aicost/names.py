@@ -6,7 +6,11 @@ request 443). They are literals because `opentelemetry-semantic-conventions` lag
 
 from __future__ import annotations
 
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SCOPE: Final = "otel_aicost"
 
@@ -76,6 +80,105 @@ METRIC_INTERNAL_ERRORS: Final = "aicost.internal_errors"
 OTHER: Final = "other"
 """The value of a tag attribute past the cap on distinct values."""
 
+
+# --- what a scrape of the ledger gives ------------------------------------------------------------------------------
+class Family(NamedTuple):
+    """A Prometheus metric family. Counters are named without the `_total` that their samples end with."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+SERIES: Final = ("provider", "model", "operation", "service")
+"""The labels of every running total; after them come the tags of `OTEL_AICOST_METRIC_TAGS`."""
+_BUDGET: Final = ("budget", "key", "period")
+_PERIOD: Final = ("period", "offset")
+_TOP: Final = ("by", "name", *_PERIOD)
+
+RUNNING_TOTALS: Final[Mapping[str, Family]] = MappingProxyType(
+    {
+        "aicost_cost_usd": Family("counter", "Cost of calls in US dollars, estimates included.", (*SERIES, "status")),
+        "aicost_tokens": Family(
+            "counter",
+            "Tokens, each counted under one type: input, cache_read, cache_write, output or reasoning.",
+            (*SERIES, "type"),
+        ),
+        "aicost_calls": Family("counter", "Calls by how they ended: ok, error, partial, blocked.", (*SERIES, "status")),
+        "aicost_unpriced_calls": Family("counter", "Calls whose cost is not known, and why.", (*SERIES, "reason")),
+        "aicost_estimated_cost_usd": Family("counter", "The part of the cost that rests on estimated usage.", SERIES),
+        "aicost_saved_usd": Family(
+            "counter", "What cached prompts (by=cache) and batches (by=batch) cost less than usual.", (*SERIES, "by")
+        ),
+        "aicost_call_duration_seconds": Family("histogram", "Duration of calls.", SERIES),
+        "aicost_time_to_first_chunk_seconds": Family("histogram", "Time to the first chunk of streams.", SERIES),
+    }
+)
+"""Over all time, from the ledger's `totals`: they never fall, whatever restarts."""
+
+EXPORTED: Final[Mapping[str, Family]] = MappingProxyType(
+    {
+        **RUNNING_TOTALS,
+        "aicost_budget_blocked_calls": Family("counter", "Calls that a budget did not let be sent.", ("budget",)),
+        "aicost_budget_avoided_usd": Family("counter", "What those calls were expected to cost.", ("budget",)),
+        "aicost_spend_usd": Family("gauge", "Spend of a calendar period: offset 0 is this one, 1 the last.", _PERIOD),
+        "aicost_previous_spend_to_date_usd": Family(
+            "gauge", "Spend of the last period up to where this one is now.", ("period",)
+        ),
+        "aicost_period_start_timestamp_seconds": Family("gauge", "When this calendar period began.", ("period",)),
+        "aicost_period_end_timestamp_seconds": Family("gauge", "When this calendar period ends.", ("period",)),
+        "aicost_top_spend_usd": Family("gauge", "The top spenders of a period; the rest is named other.", _TOP),
+        "aicost_top_calls": Family("gauge", "Calls of the top spenders of a period.", _TOP),
+        "aicost_top_tokens": Family("gauge", "Input and output tokens of the top spenders of a period.", _TOP),
+        "aicost_top_names": Family("gauge", "How many different names made calls in a period.", ("by", *_PERIOD)),
+        "aicost_costliest_call_usd": Family(
+            "gauge",
+            "The ten dearest calls of the last 24 hours.",
+            ("call", "trace_id", *SERIES, "feature", "user"),
+        ),
+        "aicost_budget_spend_usd": Family("gauge", "Spend in the current window of a budget.", _BUDGET),
+        "aicost_budget_reserved_usd": Family("gauge", "Reserved for calls on their way.", _BUDGET),
+        "aicost_budget_limit_usd": Family("gauge", "The limit that holds for the next call.", _BUDGET),
+        "aicost_budget_spend_tokens": Family("gauge", "Tokens in the current window of a budget.", _BUDGET),
+        "aicost_budget_reserved_tokens": Family("gauge", "Tokens reserved for calls on their way.", _BUDGET),
+        "aicost_budget_limit_tokens": Family("gauge", "The limit in tokens.", _BUDGET),
+        "aicost_budget_spend_calls": Family("gauge", "Calls in the current window of a budget.", _BUDGET),
+        "aicost_budget_reserved_calls": Family("gauge", "Calls on their way.", _BUDGET),
+        "aicost_budget_limit_calls": Family("gauge", "The limit in calls.", _BUDGET),
+        "aicost_budget_used_ratio": Family("gauge", "Share of a limit that is spent; 1 is all.", (*_BUDGET, "unit")),
+        "aicost_budget_threshold_reached": Family(
+            "gauge", "1 for each share of `alert_at` that is reached.", (*_BUDGET, "unit", "threshold")
+        ),
+        "aicost_budget_start_timestamp_seconds": Family("gauge", "When the current window began.", _BUDGET),
+        "aicost_budget_end_timestamp_seconds": Family("gauge", "When the current window ends.", _BUDGET),
+        "aicost_budget_windows": Family("gauge", "Windows of a budget that count now, shown or not.", ("budget",)),
+        "aicost_budget_info": Family(
+            "gauge", "1 for each budget.", ("budget", "period", "per", "team", "on_exceed", "timezone")
+        ),
+        "aicost_open_alerts": Family("gauge", "Alerts that are not resolved.", ("kind", "severity", "source", "state")),
+        "aicost_list_price_usd_per_million_tokens": Family(
+            "gauge", "Today's list price of a model that was used.", ("provider", "model", "type")
+        ),
+        "aicost_price_table_timestamp_seconds": Family("gauge", "When the price data was made.", ("source",)),
+        "aicost_ledger_up": Family("gauge", "1: the ledger could be read for this scrape.", ()),
+        "aicost_ledger_calls": Family("gauge", "Calls in the ledger, daily totals included.", ()),
+        "aicost_ledger_size_bytes": Family("gauge", "Size of the ledger.", ()),
+        "aicost_ledger_last_call_timestamp_seconds": Family("gauge", "When the newest call began.", ()),
+        "aicost_outbox_calls": Family("gauge", "Calls that wait on a host for the server.", ("host",)),
+        "aicost_outbox_oldest_timestamp_seconds": Family("gauge", "Since when the oldest of them waits.", ("host",)),
+        "aicost_writers": Family("gauge", "Instrumented processes seen of late.", ("service", "version", "sdks")),
+        "aicost_writer_queued_calls": Family("gauge", "Calls in the memory of processes, not written.", ("service",)),
+        "aicost_writer_lost_calls": Family("counter", "Calls that could be written nowhere.", ("service",)),
+        "aicost_writer_errors": Family("counter", "Tries to write to the ledger that failed.", ("service",)),
+        "aicost_internal_errors": Family("counter", "Errors of otel-aicost itself.", ("service",)),
+        "aicost_label_overflow": Family("gauge", "Values of a label that are shown as `other`.", ("label",)),
+        "aicost_series": Family("gauge", "Label sets of the running totals.", ()),
+        "aicost_collect_seconds": Family("gauge", "How long reading the ledger took for this scrape.", ()),
+        "aicost_build_info": Family("gauge", "1, with the version of otel-aicost.", ("version",)),
+    }
+)
+"""Every family that `aicost serve` shows, in its order."""
+
 # --- environment variables ---------------------------------------------------------------------------------------
 ENV_ENABLED: Final = "OTEL_AICOST_ENABLED"
 ENV_DISABLED: Final = "OTEL_AICOST_DISABLED"
@@ -95,3 +198,5 @@ ENV_MONTHLY_LIMIT: Final = "OTEL_AICOST_MONTHLY_LIMIT"
 ENV_USER_DAILY_LIMIT: Final = "OTEL_AICOST_USER_DAILY_LIMIT"
 ENV_WORK_LIMIT: Final = "OTEL_AICOST_WORK_LIMIT"
 ENV_ON_EXCEED: Final = "OTEL_AICOST_ON_EXCEED"
+ENV_PROMETHEUS_PORT: Final = "OTEL_AICOST_PROMETHEUS_PORT"
+ENV_PROMETHEUS_HOST: Final = "OTEL_AICOST_PROMETHEUS_HOST"

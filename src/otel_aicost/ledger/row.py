@@ -88,6 +88,8 @@ def row(record: Record) -> Row:
         record.trace_id,
         record.span_id,
         record.asked_model,
+        cost.cache_saved_nano if cost else 0,
+        cost.batch_saved_nano if cost else 0,
     )
     return _writable(values, (record.id, record.provider, record.operation, record.status, record.service))
 

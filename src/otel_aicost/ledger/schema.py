@@ -53,6 +53,8 @@ CALL_COLUMNS: Final = (
     "trace_id",
     "span_id",
     "asked_model",
+    "cache_saved_nano",
+    "batch_saved_nano",
 )
 
 ROLLUP_KEY: Final = (
@@ -77,11 +79,45 @@ ROLLUP_SUMS: Final = (
     "cache_read_tokens",
     "cache_write_tokens",
     "duration_ns",
+    "cache_saved_nano",
+    "batch_saved_nano",
 )
 
 # NULL never equals NULL in a unique index, so the two columns of the key that may be NULL stand there as ''.
 ROLLUP_CONFLICT: Final = ", ".join(
     f"coalesce({column}, '')" if column in {"unpriced", "cost_source"} else column for column in ROLLUP_KEY
+)
+
+BUCKET_SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+"""The upper bounds of the buckets of durations, as the GenAI semantic conventions advise; a last one has the rest."""
+
+TOTAL_KEY: Final = ("provider", "operation", "model", "service", "status", "unpriced", "tags")
+"""What is totalled apart. `tags`: those of `OTEL_AICOST_METRIC_TAGS`; `unpriced`: '' where there is a price."""
+
+TOTAL_SUMS: Final = (
+    "calls",
+    "cost_nano",
+    "estimated_nano",
+    "cache_saved_nano",
+    "batch_saved_nano",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "duration_ns",
+    *(f"duration_{bucket}" for bucket in range(len(BUCKET_SECONDS) + 1)),
+    "first_chunk_ns",
+    *(f"first_chunk_{bucket}" for bucket in range(len(BUCKET_SECONDS) + 1)),
+)
+"""What only ever grows. `duration_3` counts the calls that took from `BUCKET_SECONDS[2]` to `BUCKET_SECONDS[3]`."""
+
+TOTAL_LAST: Final = ("last_trace_id", "last_trace_ns", "last_trace_cost_nano", "last_trace_duration_ns")
+"""Of the last call that is part of a trace: when it began, what it cost, how long it took."""
+
+NOW_NS: Final = "CAST(strftime('%s', 'now') AS INTEGER) * 1000000000"
+_SPEND_COLUMNS: Final = (
+    """provider, operation, model, service, status, usage_state, estimated, unpriced, cost_source, tags"""
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
@@ -276,6 +312,70 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         )
         """,
     ),
+    (
+        "ALTER TABLE calls ADD COLUMN cache_saved_nano INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE calls ADD COLUMN batch_saved_nano INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE rollups ADD COLUMN cache_saved_nano INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE rollups ADD COLUMN batch_saved_nano INTEGER NOT NULL DEFAULT 0",
+        "DROP VIEW spend",
+        f"""
+        CREATE VIEW spend AS
+        SELECT {DAY} AS day, {_SPEND_COLUMNS}, 1 AS calls, {", ".join(ROLLUP_SUMS[1:])} FROM calls
+        UNION ALL
+        SELECT {", ".join(ROLLUP_KEY + ROLLUP_SUMS)} FROM rollups
+        """,  # noqa: S608 - constants
+        "DROP INDEX calls_started",
+        # The sum of a period is read from the index alone.
+        "CREATE INDEX calls_started ON calls (started_ns, cost_nano)",
+        f"""
+        CREATE TABLE totals (
+            {"".join(f"{column} TEXT NOT NULL, " for column in TOTAL_KEY)}
+            first_ns INTEGER NOT NULL,
+            {"".join(f"{column} INTEGER NOT NULL DEFAULT 0, " for column in TOTAL_SUMS)}
+            last_trace_id TEXT,
+            last_trace_ns INTEGER,
+            last_trace_cost_nano INTEGER,
+            last_trace_duration_ns INTEGER,
+            PRIMARY KEY ({", ".join(TOTAL_KEY)})
+        )
+        """,
+        f"""
+        INSERT INTO totals ({", ".join(TOTAL_KEY)}, first_ns, calls, cost_nano, estimated_nano, input_tokens,
+                            output_tokens, cache_read_tokens, cache_write_tokens)
+        SELECT provider, operation, model, service, status, coalesce(unpriced, ''), '{{}}', {NOW_NS}, sum(calls),
+               coalesce(sum(cost_nano), 0), coalesce(sum(CASE WHEN estimated = 1 THEN cost_nano END), 0),
+               sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens)
+        FROM spend GROUP BY provider, operation, model, service, status, coalesce(unpriced, '')
+        """,  # noqa: S608 - constants
+        """
+        CREATE TABLE refusals (
+            budget TEXT PRIMARY KEY,
+            first_ns INTEGER NOT NULL,
+            calls INTEGER NOT NULL,
+            avoided_nano INTEGER NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE processes (
+            id TEXT PRIMARY KEY,
+            host TEXT NOT NULL,
+            pid INTEGER NOT NULL,
+            service TEXT NOT NULL,
+            version TEXT NOT NULL,
+            sdks TEXT NOT NULL,
+            started_ns INTEGER NOT NULL,
+            seen_ns INTEGER NOT NULL,
+            ended INTEGER NOT NULL DEFAULT 0,
+            written INTEGER NOT NULL,
+            queued INTEGER NOT NULL,
+            lost INTEGER NOT NULL,
+            errors INTEGER NOT NULL,
+            internal_errors INTEGER NOT NULL,
+            outbox_calls INTEGER,
+            outbox_oldest_ns INTEGER
+        )
+        """,
+    ),
 )
 """Migration n (counted from 1) makes a file of version n out of one of version n - 1. Append, never edit."""
 
@@ -328,3 +428,5 @@ def verify(connection: sqlite3.Connection) -> None:
     connection.execute("SELECT id, budget, key, window_id, lease_until_ns FROM reservations LIMIT 0")
     connection.execute("SELECT call_id, reserved_nano, at_ns FROM budget_entries LIMIT 0")
     connection.execute("SELECT fingerprint, state, source FROM alerts LIMIT 0")
+    connection.execute(f"SELECT {', '.join(TOTAL_KEY + TOTAL_SUMS + TOTAL_LAST)} FROM totals LIMIT 0")  # noqa: S608
+    connection.execute("SELECT id, service, seen_ns FROM processes LIMIT 0")
