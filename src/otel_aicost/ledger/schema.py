@@ -115,7 +115,7 @@ TOTAL_SUMS: Final = (
 TOTAL_LAST: Final = ("last_trace_id", "last_trace_ns", "last_trace_cost_nano", "last_trace_duration_ns")
 """Of the last call that is part of a trace: when it began, what it cost, how long it took."""
 
-NOW_NS: Final = "CAST(strftime('%s', 'now') AS INTEGER) * 1000000000"
+NOW_NS: Final = "CAST(strftime('%s', 'now') AS BIGINT) * 1000000000"
 _SPEND_COLUMNS: Final = (
     """provider, operation, model, service, status, usage_state, estimated, unpriced, cost_source, tags"""
 )
@@ -193,7 +193,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
                cache_write_tokens, duration_ns
         FROM calls
         UNION ALL
-        SELECT {", ".join(ROLLUP_KEY + ROLLUP_SUMS)} FROM rollups
+        SELECT {", ".join(ROLLUP_KEY + ROLLUP_SUMS[:7])} FROM rollups
         """,  # noqa: S608 - constants
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)",
         "INSERT INTO meta VALUES ('created_at', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
@@ -375,6 +375,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             outbox_oldest_ns INTEGER
         )
         """,
+        "CREATE INDEX processes_seen ON processes (seen_ns)",
     ),
 )
 """Migration n (counted from 1) makes a file of version n out of one of version n - 1. Append, never edit."""
