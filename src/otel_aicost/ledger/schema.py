@@ -117,9 +117,7 @@ TOTAL_LAST: Final = ("last_trace_id", "last_trace_ns", "last_trace_cost_nano", "
 
 ANY_ID: Final = "lower(hex(randomblob(16)))"
 NOW_NS: Final = "CAST(strftime('%s', 'now') AS BIGINT) * 1000000000"
-_SPEND_COLUMNS: Final = (
-    """provider, operation, model, service, status, usage_state, estimated, unpriced, cost_source, tags"""
-)
+_SPEND_COLUMNS: Final = ", ".join(ROLLUP_KEY[1:])
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -376,6 +374,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             outbox_oldest_ns INTEGER
         )
         """,
+        "CREATE INDEX processes_seen ON processes (seen_ns)",
     ),
 )
 """Migration n (counted from 1) makes a file of version n out of one of version n - 1. Append, never edit."""
