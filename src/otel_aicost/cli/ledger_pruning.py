@@ -33,8 +33,9 @@ Examples:
 
 Without --before and --keep-days: what is older than OTEL_AICOST_RETENTION_DAYS. Calls become daily totals, so reports
 say the same as before; budget windows that ended, with their entries, and alerts that were read or resolved are
-deleted; of processes that are gone the counts are kept. It works in small steps that stop nobody; after Ctrl-C what was done is done. The file keeps its size, and free
-pages are used again; --vacuum gives them back, and stops everybody who writes meanwhile."""
+deleted; processes that are gone become one row a service. It works in small steps that stop nobody; after Ctrl-C what
+was done is done. The file keeps its size, and free pages are used again; --vacuum gives them back, and stops everybody
+who writes meanwhile."""
 )
 @click.option("--before", callback=past_day, metavar="DATE", help="What is older than this day (UTC).")
 @click.option("--keep-days", type=click.IntRange(min=1, max=36_500), metavar="N", help="What is older than N days.")
