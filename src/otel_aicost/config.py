@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
 
 from otel_aicost import names
 from otel_aicost.budgets.budget import ON_EXCEED, Plan, parse_money
@@ -114,6 +115,12 @@ class Settings:
     work_limit: tuple[str, Decimal] | None = None
     """The tag that names a unit of work, and what each may cost."""
     on_exceed: OnExceed = "warn"
+    serve_token: str | None = field(default=None, repr=False)
+    """What `aicost serve` asks its callers for."""
+    alertmanagers: tuple[str, ...] = field(default=(), repr=False)
+    """Where `aicost serve` posts budget alerts; an address may hold a password."""
+    grafana: str = ""
+    """The address of Grafana, for links in those alerts."""
 
 
 def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
@@ -249,6 +256,24 @@ def _on_exceed(text: str) -> str:
     return text.lower()
 
 
+def web_address(text: str) -> str:
+    """The address of a service, `http://HOST:PORT/PATH`. Raises `ValueError` for anything else."""
+    try:
+        parts = urlsplit(text.strip())
+        right = parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
+        _ = parts.port
+    except ValueError:
+        right = False
+    if not right:
+        msg = "expected an address such as http://127.0.0.1:9093"
+        raise ValueError(msg)
+    return text.strip().rstrip("/")
+
+
+def _web_addresses(text: str) -> tuple[str, ...]:
+    return tuple(web_address(word) for word in _words(text))
+
+
 def _stream_usage(text: str) -> str:
     if text not in {"estimate", "inject"}:
         msg = "expected estimate or inject"
@@ -275,4 +300,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "user_daily_limit": (names.ENV_USER_DAILY_LIMIT, _dollars),
     "work_limit": (names.ENV_WORK_LIMIT, _work),
     "on_exceed": (names.ENV_ON_EXCEED, _on_exceed),
+    "serve_token": (names.ENV_SERVE_TOKEN, str),
+    "alertmanagers": (names.ENV_ALERTMANAGER, _web_addresses),
+    "grafana": (names.ENV_GRAFANA, web_address),
 }

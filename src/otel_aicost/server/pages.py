@@ -1,0 +1,177 @@
+"""Which budget alerts are to fire in Alertmanager now: the same, to the letter, as our Prometheus rules make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from otel_aicost.alerts.alert import BUDGET_EXCEEDED, THRESHOLD_REACHED, dollars, percent
+from otel_aicost.alerts.of_budgets import WARN_FROM
+from otel_aicost.ledger.alerts import crossings
+from otel_aicost.ledger.limits import definitions
+from otel_aicost.ledger.standings import UNITS, standings
+from otel_aicost.server.labels import EXCEEDED, RUNBOOK, THRESHOLD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from otel_aicost.budgets.budget import Budget
+    from otel_aicost.ledger.standings import Standing
+    from otel_aicost.ledger.store import Connection
+
+MOST: Final = 2000
+"""Budgets and keys that are told of; those of the newest alerts."""
+CALL_SECONDS: Final = 300
+"""So long an alert of a single call fires: it has no window that goes on."""
+DASHBOARD: Final = "aicost-budgets"
+TEAM: Final = "team"
+_SECOND: Final = 10**9
+
+
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+"""Names and values, sorted: what Alertmanager tells alerts apart by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One alert of Alertmanager."""
+
+    labels: Labels
+    annotations: Mapping[str, str]
+    starts_ns: int
+    until: int | None = None
+    """When it is over for certain, seconds since the epoch: a window of the calendar ends."""
+    look_at: int | None = None
+    """When it may be over, as spend of a rolling window stops to count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """When the ledger is looked at, and what is known besides."""
+
+    ns: int
+    budgets: Sequence[Budget] = ()
+    """Those of the file; the ledger has those that programs started with."""
+    grafana: str = ""
+    """The address of Grafana, for links; empty: there is none."""
+
+
+def pages(connection: Connection, now: Now, since_ns: int = 0) -> list[Page]:
+    """What fires, of the budgets that crossed a threshold at `since_ns` or later."""
+    raised: dict[tuple[str, str], dict[str, int]] = {}
+    for name, key, kind, at_ns in crossings(connection, since_ns, MOST):
+        raised.setdefault((name, key), {})[kind] = at_ns
+    known = {budget.name: budget for budget in now.budgets} | definitions(connection)
+    found: list[Page] = []
+    for (name, key), since in raised.items():
+        budget = known.get(name)
+        if budget is not None and budget.period.kind == "call":
+            found += _of_call(budget, key, since, now)
+            continue
+        for standing in standings(connection, now.ns, now.budgets, name, key):
+            found += _of(standing, budget, since, now)
+    return found
+
+
+def _of(standing: Standing, budget: Budget | None, since: Mapping[str, int], now: Now) -> Iterator[Page]:
+    """The alerts of one window in one unit."""
+    if not standing.spent:
+        return
+    if standing.reached(Decimal(1)):
+        labels = {"alertname": EXCEEDED, "severity": "critical"}
+        yield _page(standing, budget, labels, since.get(BUDGET_EXCEEDED), now)
+    for share in () if budget is None else budget.alert_at:
+        if share < 1 and standing.reached(share):
+            severity = "warning" if share >= WARN_FROM else "info"
+            labels = {"alertname": THRESHOLD, "severity": severity, "threshold": f"{share.normalize():f}"}
+            yield _page(standing, budget, labels, since.get(THRESHOLD_REACHED), now)
+
+
+def _page(standing: Standing, budget: Budget | None, labels: dict[str, str], since: int | None, now: Now) -> Page:
+    labels |= _labels(standing.budget, standing.key or "", standing.unit, budget)
+    begun = since if since is not None and since >= (standing.starts_at or 0) * _SECOND else now.ns
+    ends = standing.resets_at
+    until = None if standing.starts_at is None else ends  # a window that rolls has neither beginning nor end
+    return Page(_sorted(labels), _annotations(standing, labels, now), min(begun, now.ns), until, ends)
+
+
+def _of_call(budget: Budget, key: str, since: Mapping[str, int], now: Now) -> Iterator[Page]:
+    """The alert of a call that took more than a budget of single calls allows; it fires for a while."""
+    at_ns = since.get(BUDGET_EXCEEDED)
+    if at_ns is None or now.ns >= at_ns + CALL_SECONDS * _SECOND:
+        return
+    limits = budget.limits_of(key)
+    unit = next((UNITS[index] for index, limit in enumerate(limits) if limit is not None), UNITS[0])
+    labels = {"alertname": EXCEEDED, "severity": "critical", **_labels(budget.name, key, unit, budget)}
+    annotations = {
+        "summary": f"A call took more than budget {_named(labels)} allows",
+        "description": f"aicost budgets explain, or aicost calls, tells which. {_length(CALL_SECONDS)}",
+        **_links(labels, now),
+    }
+    ends = at_ns // _SECOND + CALL_SECONDS
+    yield Page(_sorted(labels), annotations, min(at_ns, now.ns), ends, ends)
+
+
+def _labels(name: str, key: str, unit: str, budget: Budget | None) -> dict[str, str]:
+    return {
+        "kind": "budget",
+        "budget": name,
+        "key": key,
+        "period": "" if budget is None else budget.period.kind,
+        "unit": unit,
+        "team": "" if budget is None else budget.match.tags.get(TEAM, ""),
+    }
+
+
+def _sorted(labels: Mapping[str, str]) -> Labels:
+    """Labels without a value are none."""
+    return tuple(sorted((name, value) for name, value in labels.items() if value))
+
+
+def _annotations(standing: Standing, labels: Mapping[str, str], now: Now) -> dict[str, str]:
+    spend, limit = _amount(standing.spent, standing.unit), _amount(standing.limit, standing.unit)
+    what = "is spent" if labels["alertname"] == EXCEEDED else f"has reached {percent(Decimal(labels['threshold']))}"
+    projected = None if standing.projected is None else _amount(standing.projected, standing.unit)
+    resets = _resets(standing)
+    return {
+        "summary": f"Budget {_named(labels)} {what}: {spend} of {limit}",
+        "description": (
+            f"Spent {spend} of {limit} in this {standing.window}."
+            + (f" Projected: {projected}." if projected else "")
+            + (f" Resets {resets}." if resets else " It does not reset.")
+        ),
+        "spend": spend,
+        "limit": limit,
+        **({"projected": projected} if projected else {}),
+        **({"resets": resets} if resets else {}),
+        **_links(labels, now),
+    }
+
+
+def _links(labels: Mapping[str, str], now: Now) -> dict[str, str]:
+    query = urlencode({"var-budget": labels["budget"], **({"var-key": labels["key"]} if labels["key"] else {})})
+    dashboard = {"dashboard_url": f"{now.grafana.rstrip('/')}/d/{DASHBOARD}?{query}"} if now.grafana else {}
+    return {**dashboard, "runbook_url": f"{RUNBOOK}#{labels['alertname'].lower()}"}
+
+
+def _named(labels: Mapping[str, str]) -> str:
+    return f"{labels['budget']} of {labels['key']}" if labels["key"] else labels["budget"]
+
+
+def _amount(amount: int, unit: str) -> str:
+    return f"${dollars(amount)}" if unit == UNITS[0] else f"{amount:,} {unit}"
+
+
+def _resets(standing: Standing) -> str:
+    if standing.resets_at is None:
+        return ""
+    zone = ZoneInfo(standing.timezone or "UTC")
+    return f"{datetime.fromtimestamp(standing.resets_at, UTC).astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
+def _length(seconds: int) -> str:
+    return f"This alert ends after {seconds // 60} minutes."

@@ -1,0 +1,107 @@
+"""Sees in a moment that a budget alert was raised, and tells every Alertmanager what fires."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from otel_aicost import faults
+from otel_aicost.config import Server
+from otel_aicost.errors import LedgerError
+from otel_aicost.ledger.opening import NoLedgerYetError, looking
+from otel_aicost.ledger.received import SKEW_NS
+from otel_aicost.server.pages import Now, pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from otel_aicost.budgets.budget import Plan
+    from otel_aicost.server.alertmanager import Alertmanager
+    from otel_aicost.server.pages import Labels, Page
+
+FILE_SECONDS: Final = 0.25
+SERVER_SECONDS: Final = 1.0
+"""How often a ledger in a file, and one on a server, is looked at: a look is a connection and one row."""
+EVERY_SECONDS: Final = 60.0
+"""How often all that fires is worked out and posted anew."""
+WAIT_SECONDS: Final = 1.0
+RECENT_NS: Final = 3600 * 10**9
+"""Rows of the last hour are counted: clocks of hosts differ, so that the newest row is not always the last."""
+_SECOND: Final = 10**9
+
+
+class Watcher:
+    """A thread that looks while the server runs. What it cannot do is counted, said once a minute, and tried again."""
+
+    def __init__(
+        self,
+        place: Path | Server,
+        plan_of: Callable[[], Plan],
+        alertmanagers: Sequence[Alertmanager],
+        grafana: str = "",
+    ) -> None:
+        """`plan_of` gives the budgets of the file as they are now."""
+        self._place = place
+        self._plan_of = plan_of
+        self._alertmanagers = alertmanagers
+        self._grafana = grafana
+        self._stop = threading.Event()
+        self._alerts = ""
+        self._rest: tuple[object, ...] = ()
+        self._looked_ns = 0
+        self._firing: dict[Labels, Page] = {}
+        self._next_full = 0.0
+        self._thread = threading.Thread(target=self._run, name="aicost-budget-alerts", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; it does not wait for a look that is under way."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        pause = SERVER_SECONDS if isinstance(self._place, Server) else FILE_SECONDS
+        while not self._stop.wait(pause):
+            try:
+                self._look(time.time_ns())
+            except NoLedgerYetError:
+                continue
+            except LedgerError as error:
+                faults.say("budget alerts", "budget alerts are not watched: %s", error)
+            except Exception as error:  # noqa: BLE001 - a defect here must not end the watch
+                faults.report("budget alerts", error)
+
+    def _look(self, now_ns: int) -> None:
+        plan = self._plan_of()
+        now = Now(now_ns, plan.budgets, self._grafana)
+        with looking(self._place, WAIT_SECONDS) as connection:
+            (alerts,), (events,) = connection.execute(_NEWS, (now_ns - RECENT_NS,) * 2).fetchall()
+            rest = (id(plan), events)
+            everything = rest != self._rest or self._due(now_ns)
+            if not everything and alerts == self._alerts:
+                return
+            found = pages(connection, now, 0 if everything else self._looked_ns - SKEW_NS)
+        self._alerts, self._rest, self._looked_ns = alerts, rest, now_ns
+        if everything:
+            self._firing = {}
+            self._next_full = time.monotonic() + EVERY_SECONDS
+        self._firing |= {page.labels: page for page in found}
+        for alertmanager in self._alertmanagers:
+            alertmanager.tell(self._firing)
+
+    def _due(self, now_ns: int) -> bool:
+        """Whether it is time to say it all again, or something may be over."""
+        now = now_ns // _SECOND
+        over = any(page.look_at is not None and page.look_at <= now for page in self._firing.values())
+        return over or time.monotonic() >= self._next_full
+
+
+_NEWS: Final = """
+    SELECT CAST(count(*) AS TEXT) || ' ' || CAST(coalesce(max(at_ns), 0) AS TEXT) FROM alerts WHERE at_ns >= ?
+    UNION ALL
+    SELECT CAST(count(*) AS TEXT) || ' ' || CAST(coalesce(max(at_ns), 0) AS TEXT) FROM events WHERE at_ns >= ?
+"""
