@@ -119,8 +119,6 @@ class Settings:
     """What `aicost serve` asks its callers for."""
     alertmanagers: tuple[str, ...] = field(default=(), repr=False)
     """Where `aicost serve` posts budget alerts; an address may hold a password."""
-    grafana: str = ""
-    """The address of Grafana, for links in those alerts."""
 
 
 def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
@@ -302,5 +300,4 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "on_exceed": (names.ENV_ON_EXCEED, _on_exceed),
     "serve_token": (names.ENV_SERVE_TOKEN, str),
     "alertmanagers": (names.ENV_ALERTMANAGER, _web_addresses),
-    "grafana": (names.ENV_GRAFANA, web_address),
 }

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
-def _web(_context: click.Context, _parameter: click.Parameter, given: Any) -> Any:  # noqa: ANN401 - one or several
+def _web(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     try:
         return (
             tuple(map(config.web_address, given)) if isinstance(given, tuple) else given and config.web_address(given)
@@ -71,12 +71,6 @@ code 0; 2 is wrong usage, or a port that is in use."""
     metavar="URL",
     help=f"Post budget alerts there, instead of to {names.ENV_ALERTMANAGER}; may be repeated.",
 )
-@click.option(
-    "--grafana",
-    callback=_web,
-    metavar="URL",
-    help=f"Where the links in those alerts lead, instead of {names.ENV_GRAFANA}.",
-)
 @config_option
 @ledger_option
 def serve(path: Path | Server | None, config_file: Path | None, host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - each as click has it
@@ -92,7 +86,7 @@ def serve(path: Path | Server | None, config_file: Path | None, host: str, port:
     place = _place(path)
     listening = _listening(listen, host, port)
     registry, plan_of = _metrics(place, settings)
-    served = Served(place, registry, plan_of, token, alertmanagers, options["grafana"] or settings.grafana)
+    served = Served(place, registry, plan_of, token, alertmanagers)
     if token is None and not is_local(host):
         click.echo(
             f"aicost serve: everyone who can reach {host} can read what is spent and file alerts; "

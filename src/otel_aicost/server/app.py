@@ -42,14 +42,12 @@ class Served:
     """What callers must send; `None`: nothing."""
     alertmanagers: tuple[str, ...] = field(default=(), repr=False)
     """Where budget alerts are posted; the addresses may hold passwords."""
-    grafana: str = ""
-    """The address of Grafana, for the links in those alerts."""
 
 
 def app(served: Served) -> Starlette:
     """The ASGI application. While it runs (its lifespan), budget alerts are posted, if it has an Alertmanager."""
     alertmanagers = [Alertmanager(url) for url in served.alertmanagers]
-    watcher = Watcher(served.place, served.plan_of, alertmanagers, served.grafana)
+    watcher = Watcher(served.place, served.plan_of, alertmanagers)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

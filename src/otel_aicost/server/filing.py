@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from otel_aicost.errors import LedgerError
@@ -40,7 +41,10 @@ class Filing:
         """File what the body tells; 503 while the ledger cannot be written, so that Alertmanager tries again."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return _refused(415, "expected Content-Type: application/json, as Alertmanager's webhook sends it")
-        body = await _body(request)
+        try:
+            body = await _body(request)
+        except ClientDisconnect:
+            return _refused(400, "the caller left")
         if body is None:
             return _refused(413, f"the body is larger than {LARGEST:,} bytes; lower max_alerts of the webhook")
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from otel_aicost.alerts.alert import BUDGET_EXCEEDED, THRESHOLD_REACHED, dollars, percent
+from otel_aicost.alerts.alert import BUDGET_EXCEEDED, THRESHOLD_REACHED, dollars
 from otel_aicost.alerts.of_budgets import WARN_FROM
 from otel_aicost.ledger.alerts import crossings
 from otel_aicost.ledger.limits import definitions
@@ -49,71 +49,63 @@ class Page:
     """When it may be over, as spend of a rolling window stops to count."""
 
 
-@dataclass(frozen=True, slots=True)
-class Now:
-    """When the ledger is looked at, and what is known besides."""
+def pages(connection: Connection, budgets: Sequence[Budget], now_ns: int, since_ns: int = 0) -> list[Page]:
+    """What fires now, of the budgets that crossed a threshold at `since_ns` or later.
 
-    ns: int
-    budgets: Sequence[Budget] = ()
-    """Those of the file; the ledger has those that programs started with."""
-    grafana: str = ""
-    """The address of Grafana, for links; empty: there is none."""
-
-
-def pages(connection: Connection, now: Now, since_ns: int = 0) -> list[Page]:
-    """What fires, of the budgets that crossed a threshold at `since_ns` or later."""
+    `budgets`: those of the file; the ledger has those that programs started with.
+    """
     raised: dict[tuple[str, str], dict[str, int]] = {}
     for name, key, kind, at_ns in crossings(connection, since_ns, MOST):
         raised.setdefault((name, key), {})[kind] = at_ns
-    known = {budget.name: budget for budget in now.budgets} | definitions(connection)
+    known = {budget.name: budget for budget in budgets} | definitions(connection)
     found: list[Page] = []
     for (name, key), since in raised.items():
         budget = known.get(name)
         if budget is not None and budget.period.kind == "call":
-            found += _of_call(budget, key, since, now)
+            found += _of_call(budget, key, since, now_ns)
             continue
-        for standing in standings(connection, now.ns, now.budgets, name, key):
-            found += _of(standing, budget, since, now)
+        for standing in standings(connection, now_ns, budgets, name, key):
+            found += _of(standing, budget, since, now_ns)
     return found
 
 
-def _of(standing: Standing, budget: Budget | None, since: Mapping[str, int], now: Now) -> Iterator[Page]:
+def _of(standing: Standing, budget: Budget | None, since: Mapping[str, int], now_ns: int) -> Iterator[Page]:
     """The alerts of one window in one unit."""
     if not standing.spent:
         return
     if standing.reached(Decimal(1)):
         labels = {"alertname": EXCEEDED, "severity": "critical"}
-        yield _page(standing, budget, labels, since.get(BUDGET_EXCEEDED), now)
+        yield _page(standing, budget, labels, since.get(BUDGET_EXCEEDED), now_ns)
     for share in () if budget is None else budget.alert_at:
-        if share < 1 and standing.reached(share):
+        if share < 1 and standing.reached(share):  # one of 1 or more is the limit's
             severity = "warning" if share >= WARN_FROM else "info"
             labels = {"alertname": THRESHOLD, "severity": severity, "threshold": f"{share.normalize():f}"}
-            yield _page(standing, budget, labels, since.get(THRESHOLD_REACHED), now)
+            yield _page(standing, budget, labels, since.get(THRESHOLD_REACHED), now_ns)
 
 
-def _page(standing: Standing, budget: Budget | None, labels: dict[str, str], since: int | None, now: Now) -> Page:
+def _page(standing: Standing, budget: Budget | None, labels: dict[str, str], since: int | None, now_ns: int) -> Page:
     labels |= _labels(standing.budget, standing.key or "", standing.unit, budget)
-    begun = since if since is not None and since >= (standing.starts_at or 0) * _SECOND else now.ns
+    begun = since if since is not None and since >= (standing.starts_at or 0) * _SECOND else now_ns
     ends = standing.resets_at
     until = None if standing.starts_at is None else ends  # a window that rolls has neither beginning nor end
-    return Page(_sorted(labels), _annotations(standing, labels, now), min(begun, now.ns), until, ends)
+    return Page(_sorted(labels), _annotations(standing, labels), min(begun, now_ns), until, ends)
 
 
-def _of_call(budget: Budget, key: str, since: Mapping[str, int], now: Now) -> Iterator[Page]:
+def _of_call(budget: Budget, key: str, since: Mapping[str, int], now_ns: int) -> Iterator[Page]:
     """The alert of a call that took more than a budget of single calls allows; it fires for a while."""
     at_ns = since.get(BUDGET_EXCEEDED)
-    if at_ns is None or now.ns >= at_ns + CALL_SECONDS * _SECOND:
+    if at_ns is None or now_ns >= at_ns + CALL_SECONDS * _SECOND:
         return
     limits = budget.limits_of(key)
     unit = next((UNITS[index] for index, limit in enumerate(limits) if limit is not None), UNITS[0])
     labels = {"alertname": EXCEEDED, "severity": "critical", **_labels(budget.name, key, unit, budget)}
     annotations = {
-        "summary": f"A call took more than budget {_named(labels)} allows",
-        "description": f"aicost budgets explain, or aicost calls, tells which. {_length(CALL_SECONDS)}",
-        **_links(labels, now),
+        "summary": f"{_named(labels)}: a call took more than the budget allows",
+        "description": f"Which call: aicost calls. This alert ends {CALL_SECONDS // 60} minutes after it.",
+        **_links(labels),
     }
     ends = at_ns // _SECOND + CALL_SECONDS
-    yield Page(_sorted(labels), annotations, min(at_ns, now.ns), ends, ends)
+    yield Page(_sorted(labels), annotations, min(at_ns, now_ns), ends, ends)
 
 
 def _labels(name: str, key: str, unit: str, budget: Budget | None) -> dict[str, str]:
@@ -132,34 +124,36 @@ def _sorted(labels: Mapping[str, str]) -> Labels:
     return tuple(sorted((name, value) for name, value in labels.items() if value))
 
 
-def _annotations(standing: Standing, labels: Mapping[str, str], now: Now) -> dict[str, str]:
-    spend, limit = _amount(standing.spent, standing.unit), _amount(standing.limit, standing.unit)
-    what = "is spent" if labels["alertname"] == EXCEEDED else f"has reached {percent(Decimal(labels['threshold']))}"
-    projected = None if standing.projected is None else _amount(standing.projected, standing.unit)
-    resets = _resets(standing)
+def _annotations(standing: Standing, labels: Mapping[str, str]) -> dict[str, str]:
+    share = f"{standing.share * 100:.4g}%" if standing.share is not None else "all"
+    the = f"the {labels['period']} budget" if labels["period"] else "the budget"
+    spent = f"{the} is spent ({share})" if labels["alertname"] == EXCEEDED else f"{share} of {the} is spent"
+    facts = {
+        "spend": _amount(standing.spent, standing.unit),
+        "limit": _amount(standing.limit, standing.unit),
+        "projected": "" if standing.projected is None else _amount(standing.projected, standing.unit),
+        "resets": _resets(standing),
+    }
+    facts = {name: text for name, text in facts.items() if text}
+    lines = {"budget": labels["budget"], "key": labels["key"]} | facts
     return {
-        "summary": f"Budget {_named(labels)} {what}: {spend} of {limit}",
-        "description": (
-            f"Spent {spend} of {limit} in this {standing.window}."
-            + (f" Projected: {projected}." if projected else "")
-            + (f" Resets {resets}." if resets else " It does not reset.")
-        ),
-        "spend": spend,
-        "limit": limit,
-        **({"projected": projected} if projected else {}),
-        **({"resets": resets} if resets else {}),
-        **_links(labels, now),
+        "summary": f"{_named(labels)}: {spent}",
+        "description": "\n".join(f"{_HEADS[name]}: {text}" for name, text in lines.items() if text),
+        **facts,
+        **_links(labels),
     }
 
 
-def _links(labels: Mapping[str, str], now: Now) -> dict[str, str]:
-    query = urlencode({"var-budget": labels["budget"], **({"var-key": labels["key"]} if labels["key"] else {})})
-    dashboard = {"dashboard_url": f"{now.grafana.rstrip('/')}/d/{DASHBOARD}?{query}"} if now.grafana else {}
-    return {**dashboard, "runbook_url": f"{RUNBOOK}#{labels['alertname'].lower()}"}
+def _links(labels: Mapping[str, str]) -> dict[str, str]:
+    """As the rules have them: the template of a mail puts the address of Grafana before that of a dashboard."""
+    return {
+        "dashboard_url": f"/d/{DASHBOARD}?{urlencode({'var-budget': labels['budget']})}",
+        "runbook_url": f"{RUNBOOK}#{labels['alertname'].lower()}",
+    }
 
 
 def _named(labels: Mapping[str, str]) -> str:
-    return f"{labels['budget']} of {labels['key']}" if labels["key"] else labels["budget"]
+    return f"{labels['budget']} ({labels['key']})" if labels["key"] else labels["budget"]
 
 
 def _amount(amount: int, unit: str) -> str:
@@ -167,11 +161,18 @@ def _amount(amount: int, unit: str) -> str:
 
 
 def _resets(standing: Standing) -> str:
-    if standing.resets_at is None:
+    """When a window of the calendar ends, in the budget's own time."""
+    if standing.resets_at is None or standing.starts_at is None:
         return ""
     zone = ZoneInfo(standing.timezone or "UTC")
-    return f"{datetime.fromtimestamp(standing.resets_at, UTC).astimezone(zone):%Y-%m-%d %H:%M %Z}"
+    return f"{datetime.fromtimestamp(standing.resets_at, UTC).astimezone(zone):%a %d %b %Y %H:%M %Z}"
 
 
-def _length(seconds: int) -> str:
-    return f"This alert ends after {seconds // 60} minutes."
+_HEADS: Final = {
+    "budget": "Budget",
+    "key": "Key",
+    "spend": "Spent",
+    "limit": "Limit",
+    "projected": "Projected",
+    "resets": "Resets",
+}

@@ -46,6 +46,15 @@ def is_local(host: str) -> bool:
 
 def run(application: Starlette, listening: socket.socket, tls: Tls | None = None) -> None:
     """Serve until Ctrl-C or SIGTERM; then it returns, within little more than `END_SECONDS`."""
+    server = server_of(application, tls)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # When it has ended, uvicorn raises the signal that ended it once more: to be told to stop is no failure.
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listening])
+
+
+def server_of(application: Starlette, tls: Tls | None = None) -> uvicorn.Server:
+    """The server, not running yet."""
     config = uvicorn.Config(
         application,
         log_config=None,  # what is logged goes where the process logs
@@ -59,7 +68,4 @@ def run(application: Starlette, listening: socket.socket, tls: Tls | None = None
         ssl_certfile=None if tls is None else tls.certificate,
         ssl_keyfile=None if tls is None else tls.key,
     )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # When it has ended, uvicorn raises the signal that ended it once more: to be told to stop is no failure.
-        signal.signal(number, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)

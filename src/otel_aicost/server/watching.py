@@ -11,7 +11,7 @@ from otel_aicost.config import Server
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger.opening import NoLedgerYetError, looking
 from otel_aicost.ledger.received import SKEW_NS
-from otel_aicost.server.pages import Now, pages
+from otel_aicost.server.pages import pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,15 +40,13 @@ class Watcher:
         place: Path | Server,
         plan_of: Callable[[], Plan],
         alertmanagers: Sequence[Alertmanager],
-        grafana: str = "",
     ) -> None:
         """`plan_of` gives the budgets of the file as they are now."""
         self._place = place
         self._plan_of = plan_of
         self._alertmanagers = alertmanagers
-        self._grafana = grafana
         self._stop = threading.Event()
-        self._alerts = ""
+        self._alerts: object = None
         self._rest: tuple[object, ...] = ()
         self._looked_ns = 0
         self._firing: dict[Labels, Page] = {}
@@ -77,14 +75,13 @@ class Watcher:
 
     def _look(self, now_ns: int) -> None:
         plan = self._plan_of()
-        now = Now(now_ns, plan.budgets, self._grafana)
         with looking(self._place, WAIT_SECONDS) as connection:
-            (alerts,), (events,) = connection.execute(_NEWS, (now_ns - RECENT_NS,) * 2).fetchall()
+            alerts, events = connection.execute(_NEWS, (now_ns - RECENT_NS,) * 2).fetchall()
             rest = (id(plan), events)
             everything = rest != self._rest or self._due(now_ns)
             if not everything and alerts == self._alerts:
                 return
-            found = pages(connection, now, 0 if everything else self._looked_ns - SKEW_NS)
+            found = pages(connection, plan.budgets, now_ns, 0 if everything else self._looked_ns - SKEW_NS)
         self._alerts, self._rest, self._looked_ns = alerts, rest, now_ns
         if everything:
             self._firing = {}
@@ -101,7 +98,8 @@ class Watcher:
 
 
 _NEWS: Final = """
-    SELECT CAST(count(*) AS TEXT) || ' ' || CAST(coalesce(max(at_ns), 0) AS TEXT) FROM alerts WHERE at_ns >= ?
+    SELECT 1, count(*), max(at_ns) FROM alerts WHERE at_ns >= ?
     UNION ALL
-    SELECT CAST(count(*) AS TEXT) || ' ' || CAST(coalesce(max(at_ns), 0) AS TEXT) FROM events WHERE at_ns >= ?
+    SELECT 2, count(*), max(at_ns) FROM events WHERE at_ns >= ?
+    ORDER BY 1
 """
