@@ -99,7 +99,7 @@ class Base:
             yield from (info.id for info in owner.models)
 
     def newest(self) -> date:
-        """The day of its last update, or on which the newest of its prices began: the package tells no day of its own."""
+        """The day of its last update, else on which the newest of its prices began: the package tells no other."""
         if self._snapshot.from_auto_update:
             return self._snapshot.timestamp.date()
         today = datetime.now(UTC).date()
