@@ -18,7 +18,7 @@ from otel_aicost.errors import LedgerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from prometheus_client.registry import Collector
+    from prometheus_client import CollectorRegistry
 
     from otel_aicost.budgets.budget import Plan
     from otel_aicost.config import Server, Settings
@@ -111,14 +111,14 @@ def _announce(listening: socket.socket, place: Path | Server, alertmanagers: tup
         click.echo(f"aicost serve: not ready yet: {trouble}", err=True)
 
 
-def _metrics(place: Path | Server, settings: Settings) -> tuple[Collector, Callable[[], Plan]]:
+def _metrics(place: Path | Server, settings: Settings) -> tuple[CollectorRegistry, Callable[[], Plan]]:
     """What `/metrics` gives, and the budgets of the file as it is now."""
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415 - as above
-
+    from otel_aicost.exporter.collector import registry  # noqa: PLC0415 - as above
     from otel_aicost.observers.plans import Plans  # noqa: PLC0415
+    from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415
 
     plans = Plans(config.budget_file(settings), lambda: config.load_budgets(settings))
-    return CollectorRegistry(), plans.now
+    return registry(place, plans.now, lambda: Catalogue.load(settings.prices)), plans.now
 
 
 def _settings(config_file: Path | None) -> Settings:

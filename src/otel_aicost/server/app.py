@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from prometheus_client.registry import Collector
+    from prometheus_client import CollectorRegistry
 
     from otel_aicost.config import Server
 
@@ -34,7 +34,7 @@ class Served:
 
     place: Path | Server
     """The ledger; it may come into being later."""
-    registry: Collector
+    registry: CollectorRegistry
     """What `/metrics` gives; it is asked in a thread, by one at a time."""
     plan_of: Callable[[], Plan] = Plan
     """The budgets as they are now."""

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from otel_aicost.alerts.alert import BUDGET_EXCEEDED, THRESHOLD_REACHED, dollars
 from otel_aicost.alerts.of_budgets import WARN_FROM
+from otel_aicost.exporter.budgets import period_of
 from otel_aicost.ledger.alerts import crossings
 from otel_aicost.ledger.limits import definitions
 from otel_aicost.ledger.standings import UNITS, standings
@@ -71,8 +72,6 @@ def pages(connection: Connection, budgets: Sequence[Budget], now_ns: int, since_
 
 def _of(standing: Standing, budget: Budget | None, since: Mapping[str, int], now_ns: int) -> Iterator[Page]:
     """The alerts of one window in one unit."""
-    if not standing.spent:
-        return
     if standing.reached(Decimal(1)):
         labels = {"alertname": EXCEEDED, "severity": "critical"}
         yield _page(standing, budget, labels, since.get(BUDGET_EXCEEDED), now_ns)
@@ -84,7 +83,8 @@ def _of(standing: Standing, budget: Budget | None, since: Mapping[str, int], now
 
 
 def _page(standing: Standing, budget: Budget | None, labels: dict[str, str], since: int | None, now_ns: int) -> Page:
-    labels |= _labels(standing.budget, standing.key or "", standing.unit, budget)
+    place = standing.budget, standing.key or "", period_of(standing.window)
+    labels |= _labels(place, standing.unit, budget)
     begun = since if since is not None and since >= (standing.starts_at or 0) * _SECOND else now_ns
     ends = standing.resets_at
     until = None if standing.starts_at is None else ends  # a window that rolls has neither beginning nor end
@@ -98,7 +98,7 @@ def _of_call(budget: Budget, key: str, since: Mapping[str, int], now_ns: int) ->
         return
     limits = budget.limits_of(key)
     unit = next((UNITS[index] for index, limit in enumerate(limits) if limit is not None), UNITS[0])
-    labels = {"alertname": EXCEEDED, "severity": "critical", **_labels(budget.name, key, unit, budget)}
+    labels = {"alertname": EXCEEDED, "severity": "critical", **_labels((budget.name, key, "call"), unit, budget)}
     annotations = {
         "summary": f"{_named(labels)}: a call took more than the budget allows",
         "description": f"Which call: aicost calls. This alert ends {CALL_SECONDS // 60} minutes after it.",
@@ -108,15 +108,11 @@ def _of_call(budget: Budget, key: str, since: Mapping[str, int], now_ns: int) ->
     yield Page(_sorted(labels), annotations, min(at_ns, now_ns), ends, ends)
 
 
-def _labels(name: str, key: str, unit: str, budget: Budget | None) -> dict[str, str]:
-    return {
-        "kind": "budget",
-        "budget": name,
-        "key": key,
-        "period": "" if budget is None else budget.period.kind,
-        "unit": unit,
-        "team": "" if budget is None else budget.match.tags.get(TEAM, ""),
-    }
+def _labels(place: tuple[str, str, str], unit: str, budget: Budget | None) -> dict[str, str]:
+    """The labels of a budget, a key and a period that both alerts have."""
+    name, key, period = place
+    team = "" if budget is None else budget.match.tags.get(TEAM, "")
+    return {"kind": "budget", "budget": name, "key": key, "period": period, "unit": unit, "team": team}
 
 
 def _sorted(labels: Mapping[str, str]) -> Labels:
@@ -126,7 +122,7 @@ def _sorted(labels: Mapping[str, str]) -> Labels:
 
 def _annotations(standing: Standing, labels: Mapping[str, str]) -> dict[str, str]:
     share = f"{standing.share * 100:.4g}%" if standing.share is not None else "all"
-    the = f"the {labels['period']} budget" if labels["period"] else "the budget"
+    the = f"the {labels['period']} budget"
     spent = f"{the} is spent ({share})" if labels["alertname"] == EXCEEDED else f"{share} of {the} is spent"
     facts = {
         "spend": _amount(standing.spent, standing.unit),

@@ -7,18 +7,20 @@ import gzip
 import math
 import threading
 from concurrent.futures import Future
+from copy import copy
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from starlette.responses import PlainTextResponse, Response
 
 from otel_aicost import faults
+from otel_aicost.exporter.exposition import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from prometheus_client import Metric
-    from prometheus_client.registry import Collector
     from starlette.requests import Request
 
 T = TypeVar("T")
@@ -34,13 +36,13 @@ COMPRESSION: Final = 5
 class Scrapes:
     """The endpoint. What it serves is read anew for each scrape, unless one is under way: then both get that."""
 
-    def __init__(self, registry: Collector) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self._current: _Scrape | None = None
 
     async def answer(self, request: Request) -> Response:
         """Give the metrics in the format asked for; 503 if they are not read in the time that the scraper waits."""
-        encoder, form = choose_encoder(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
         compressed = gzip_accepted(request.headers.get("accept-encoding", ""))
         seconds = _patience(request.headers.get(TIMEOUT_HEADER))
         if self._current is None or self._current.done:  # between here and its start nothing is awaited
@@ -49,12 +51,15 @@ class Scrapes:
         try:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(asyncio.wrap_future(scrape.families))
-                page = await asyncio.shield(asyncio.wrap_future(scrape.page(form, encoder, compressed=compressed)))
+                form, page = await asyncio.shield(asyncio.wrap_future(scrape.page(accept, compressed=compressed)))
         except TimeoutError:
             return PlainTextResponse(f"the ledger was not read within {seconds:.1f} s; raise scrape_timeout\n", 503)
         except Exception as error:  # noqa: BLE001 - whatever fails in a collector, the server goes on
             faults.report("scrape", error)
             return PlainTextResponse("the metrics could not be made; the log of aicost serve says why\n", 500)
+        finally:
+            if scrape.done and self._current is scrape:
+                self._current = None  # what it holds is large
         headers = {"Content-Type": form, "Vary": "Accept, Accept-Encoding"}
         if compressed:
             headers["Content-Encoding"] = "gzip"
@@ -64,8 +69,8 @@ class Scrapes:
 class _Scrape:
     """One look at the ledger, in a thread of its own, and the pages made of it."""
 
-    def __init__(self, registry: Collector) -> None:
-        self._pages: dict[tuple[str, bool], Future[bytes]] = {}
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._pages: dict[tuple[str, bool], Future[tuple[str, bytes]]] = {}
         self.families: Future[_Collected] = _in_thread(lambda: _Collected(registry.collect()))
 
     @property
@@ -73,27 +78,29 @@ class _Scrape:
         """Whether the ledger has been read: who asks from now on wants to know what is in it now."""
         return self.families.done()
 
-    def page(self, form: str, encoder: Callable[[Collector], bytes], *, compressed: bool) -> Future[bytes]:
-        """The page in that format; made once, for all who ask for it."""
+    def page(self, accept: str, *, compressed: bool) -> Future[tuple[str, bytes]]:
+        """The content type and the page; made once for all who ask for that format."""
+        form = choose_encoder(accept)[1]
         if (form, compressed) not in self._pages:
             families = self.families.result()
 
-            def make() -> bytes:
-                page = encoder(families)
-                return gzip.compress(page, COMPRESSION) if compressed else page
+            def make() -> tuple[str, bytes]:
+                named, page = render(families, accept)
+                return named, gzip.compress(page, COMPRESSION) if compressed else page
 
             self._pages[form, compressed] = _in_thread(make)
         return self._pages[form, compressed]
 
 
-class _Collected:
-    """What a collector gave; it gives the same again."""
+class _Collected(CollectorRegistry):
+    """What a registry gave; it gives the same again, for each format that is asked for."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
+        super().__init__()
         self._families = list(families)
 
     def collect(self) -> Iterable[Metric]:
-        return self._families
+        return map(copy, self._families)  # whoever writes a page may change what it was given
 
 
 def _in_thread(work: Callable[[], T]) -> Future[T]:
