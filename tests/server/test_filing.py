@@ -137,20 +137,31 @@ def test_our_own_alert_is_not_doubled(port, ledger):
     }  # fmt: skip
 
 
+def test_a_threshold_that_was_passed_over_is_not_filed(port, ledger):
+    """One call went from nothing beyond the limit: we told of the limit only, and that says more."""
+    raise_own(ledger, reached("1"))
+    told = [budget_alert("AICostBudgetThreshold", threshold=share) for share in ("0.5", "0.8")]
+    assert json.loads(post(port, notification(*told)).body)["new"] == 0
+    post(port, notification(*[{**each, "status": "resolved"} for each in told]))
+    assert [row.state for row in rows(ledger)] == ["unread"]
+    higher = budget_alert("AICostBudgetThreshold", threshold="1.2")
+    assert json.loads(post(port, notification(higher)).body)["new"] == 1
+
+
 @pytest.mark.parametrize(
     "told",
     [
         budget_alert(key="bob"),
         budget_alert(budget="other"),
-        budget_alert("AICostBudgetThreshold", threshold="0.9"),
         budget_alert("AICostBudgetThreshold"),
         budget_alert("AICostBudgetForecast"),
+        budget_alert("AICostBudgetThreshold", threshold="0.5", key="bob"),
         budget_alert(starts="2026-11-21T23:00:00Z"),
     ],
-    ids=["key", "budget", "threshold", "no threshold", "kind", "next window"],
+    ids=["key", "budget", "no threshold", "kind", "threshold of another", "next window"],
 )
 def test_what_stands_for_none_of_ours_is_filed(port, ledger, told):
-    """Another key, budget, threshold, kind or window."""
+    """Another key, budget, kind or window."""
     raise_own(ledger, reached("0.8"), reached("1"))
     assert json.loads(post(port, notification(told)).body)["new"] == 1
 

@@ -76,7 +76,7 @@ code 0; 2 is wrong usage, or a port that is in use."""
 def serve(path: Path | Server | None, config_file: Path | None, host: str, port: int, **options: Any) -> None:  # noqa: ANN401 - each as click has it
     """Serve the ledger to Prometheus, and take and post alerts."""
     from otel_aicost.server.app import Served, app  # noqa: PLC0415 - --help needs none of it
-    from otel_aicost.server.running import is_local, listen, run  # noqa: PLC0415
+    from otel_aicost.server.running import end_well, is_local, listen, run  # noqa: PLC0415
 
     logging.basicConfig(format="aicost serve: %(message)s", level=logging.WARNING)
     settings = _settings(config_file)
@@ -93,6 +93,7 @@ def serve(path: Path | Server | None, config_file: Path | None, host: str, port:
             f"set a token with --token-file or {names.ENV_SERVE_TOKEN}",
             err=True,
         )
+    end_well()
     _announce(listening, place, alertmanagers, tls)
     run(app(served), listening, tls)
 

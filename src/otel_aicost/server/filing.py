@@ -62,12 +62,13 @@ class Filing:
 
 
 def _filed(connection: Connection, received: Received) -> bool:
-    """File one alert. A budget alert that is there already, as ours, is not filed a second time."""
+    """File one alert. A budget alert that is there already, as ours, is not filed again."""
     row = received.row
     if received.crossing is not None and (own := own_alerts(connection, received.crossing, row.at_ns)):
         if row.state == "resolved":
-            for identifier in own:
-                resolve(connection, identifier, row.state_at_ns or row.at_ns)
+            for each in own:
+                if each.same:
+                    resolve(connection, each.id, row.state_at_ns or row.at_ns)
         return False
     return file_alert(connection, row)
 

@@ -121,7 +121,7 @@ def _sorted(labels: Mapping[str, str]) -> Labels:
 
 
 def _annotations(standing: Standing, labels: Mapping[str, str]) -> dict[str, str]:
-    share = f"{standing.share * 100:.4g}%" if standing.share is not None else "all"
+    share = "all" if standing.share is None else f"{float(standing.share * 100):.4g}%"
     the = f"the {labels['period']} budget"
     spent = f"{the} is spent ({share})" if labels["alertname"] == EXCEEDED else f"{share} of {the} is spent"
     facts = {

@@ -45,12 +45,21 @@ def is_local(host: str) -> bool:
 
 
 def run(application: Starlette, listening: socket.socket, tls: Tls | None = None) -> None:
-    """Serve until Ctrl-C or SIGTERM; then it returns, within little more than `END_SECONDS`."""
-    server = server_of(application, tls)
+    """Serve until Ctrl-C or SIGTERM; then it ends, within little more than `END_SECONDS`."""
+    server_of(application, tls).run(sockets=[listening])
+
+
+def end_well() -> None:
+    """From now on Ctrl-C and SIGTERM end this process with exit code 0: to be told to stop is no failure.
+
+    While uvicorn runs it sees to them itself; when it has ended, it raises the signal once more.
+    """
+
+    def end(*_: object) -> None:
+        raise SystemExit(0)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        # When it has ended, uvicorn raises the signal that ended it once more: to be told to stop is no failure.
-        signal.signal(number, lambda *_: None)
-    server.run(sockets=[listening])
+        signal.signal(number, end)
 
 
 def server_of(application: Starlette, tls: Tls | None = None) -> uvicorn.Server:
