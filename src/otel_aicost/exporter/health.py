@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sqlite3
 from contextlib import closing
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from otel_aicost.ledger.store import Connection
 
-SEEN_SECONDS: Final = 120
-"""An instrumented process that says nothing for so long is gone."""
+SEEN_SECONDS: Final = 300
+"""An instrumented process that says nothing for so long is gone, or has made no calls."""
 OUTBOX_WAIT_SECONDS: Final = 0.5
 
 
@@ -45,8 +46,8 @@ def writers(connection: Connection, now_ns: int) -> Iterator[Metric]:
     """The instrumented processes that were seen of late, and what all there ever were have lost."""
     since = now_ns - SEEN_SECONDS * 10**9
     found, queued = gauge("aicost_writers"), gauge("aicost_writer_queued_calls")
-    for *labels, count in connection.execute(_WRITERS, (since,)).fetchall():
-        found.add_metric(labels, count)
+    for service, version, sdks, count in connection.execute(_WRITERS, (since,)).fetchall():
+        found.add_metric((service, version, _listed(sdks)), count)
     for service, count in connection.execute(_QUEUED, (since,)).fetchall():
         queued.add_metric((service,), count)
     yield found
@@ -75,6 +76,11 @@ def outboxes(connection: Connection, place: Path | Server, now_ns: int) -> Itera
             oldest.add_metric((host,), seconds(oldest_ns))
     yield count
     yield oldest
+
+
+def _listed(sdks: str) -> str:
+    """`{"openai": "3.54.0"}` as `openai 3.54.0`."""
+    return ", ".join(f"{package} {version}" for package, version in sorted(json.loads(sdks).items()))
 
 
 def _waiting_here(path: Path) -> tuple[int, int | None] | None:
