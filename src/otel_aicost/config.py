@@ -39,6 +39,7 @@ def default_ledger() -> Path:
 
 
 SERVER_SCHEMES: Final = ("postgresql://", "postgres://")
+_LAST_PORT: Final = 65_535
 _OFF: Final = frozenset({"off", "none", "false"})
 
 
@@ -115,6 +116,9 @@ class Settings:
     work_limit: tuple[str, Decimal] | None = None
     """The tag that names a unit of work, and what each may cost."""
     on_exceed: OnExceed = "warn"
+    prometheus_port: int | None = None
+    """Where this process serves its metrics; `None`: nowhere."""
+    prometheus_host: str = "127.0.0.1"
 
 
 def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
@@ -250,6 +254,14 @@ def _on_exceed(text: str) -> str:
     return text.lower()
 
 
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() else 0
+    if not 0 < port <= _LAST_PORT:
+        msg = f"expected the number of a port, 1 to {_LAST_PORT}"
+        raise ValueError(msg)
+    return port
+
+
 def _stream_usage(text: str) -> str:
     if text not in {"estimate", "inject"}:
         msg = "expected estimate or inject"
@@ -276,4 +288,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "user_daily_limit": (names.ENV_USER_DAILY_LIMIT, _dollars),
     "work_limit": (names.ENV_WORK_LIMIT, _work),
     "on_exceed": (names.ENV_ON_EXCEED, _on_exceed),
+    "prometheus_port": (names.ENV_PROMETHEUS_PORT, _port),
+    "prometheus_host": (names.ENV_PROMETHEUS_HOST, str),
 }

@@ -13,6 +13,9 @@ from otel_aicost.budgets.budget import Plan
 from otel_aicost.exporter.collector import LedgerCollector
 
 
+NO_PLAN = Plan()
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "ledger.db"
@@ -23,7 +26,7 @@ def collector():
     """Make a collector; the clock may be given as a function, or as a moment that stands still."""
     made = []
 
-    def make(ledger, plan=Plan(), *, now=time.time_ns, **more):
+    def make(ledger, plan=NO_PLAN, *, now=time.time_ns, **more):
         clock = now if callable(now) else lambda: now
         one = LedgerCollector(ledger, lambda: plan, now_ns=clock, **more)
         made.append(one)
@@ -38,7 +41,7 @@ def collector():
 def scraped(collector):
     """Scrape a ledger once."""
 
-    def once(ledger, plan=Plan(), **more):
+    def once(ledger, plan=NO_PLAN, **more):
         return scrape(collector(ledger, plan, **more))
 
     return once
