@@ -105,7 +105,7 @@ class Details:
         yield from (spend, calls, tokens, names)
         dearest = gauge("aicost_costliest_call_usd")
         for call in self._calls:
-            dearest.add_metric(call[:-1], dollars(call.nano))
+            dearest.add_metric(call.labels, dollars(call.nano))
         yield dearest
         prices = gauge("aicost_list_price_usd_per_million_tokens")
         for model, price in self._prices.dollars.items():

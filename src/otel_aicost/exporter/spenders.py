@@ -71,14 +71,8 @@ class Top:
 class Call(NamedTuple):
     """A single call, and what to find it by."""
 
-    id: str
-    trace_id: str
-    provider: str
-    model: str
-    operation: str
-    service: str
-    feature: str
-    user: str
+    labels: tuple[str, ...]
+    """Its id, its trace, the values of `SERIES`, feature and user."""
     nano: int
 
 
@@ -123,9 +117,9 @@ def costliest(connection: Connection, since_ns: int) -> list[Call]:
 
 
 def _call(row: tuple[Any, ...]) -> Call:
-    told = json.loads(row[-2])
-    series = ["" if value is None else str(value) for value in row[:-2]]
-    return Call(*series, *(str(told.get(tag, "")) for tag in ("feature", "user")), nano=int(row[-1]))
+    *place, tags, nano = row
+    told = json.loads(tags)
+    return Call(tuple(str(text or "") for text in (*place, told.get("feature"), told.get("user"))), int(nano))
 
 
 def _grouped(
