@@ -53,7 +53,12 @@ code 0; 2 is wrong usage, or a port that is in use."""
 )
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=9464, show_default=True, metavar="N", help="0: any free one."
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=9464,
+    show_default=True,
+    metavar="N",
+    help="The port to listen on; 0 is any free one.",
 )
 @click.option(
     "--token-file",
