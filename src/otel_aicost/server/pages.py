@@ -55,18 +55,18 @@ def pages(connection: Connection, budgets: Sequence[Budget], now_ns: int, since_
 
     `budgets`: those of the file; the ledger has those that programs started with.
     """
-    raised: dict[tuple[str, str], dict[str, int]] = {}
+    raised: dict[str, dict[str, dict[str, int]]] = {}
     for name, key, kind, at_ns in crossings(connection, since_ns, MOST):
-        raised.setdefault((name, key), {})[kind] = at_ns
+        raised.setdefault(name, {}).setdefault(key, {})[kind] = at_ns
     known = {budget.name: budget for budget in budgets} | definitions(connection)
     found: list[Page] = []
-    for (name, key), since in raised.items():
+    for name, keys in raised.items():
         budget = known.get(name)
         if budget is not None and budget.period.kind == "call":
-            found += _of_call(budget, key, since, now_ns)
+            found += (page for key, since in keys.items() for page in _of_call(budget, key, since, now_ns))
             continue
-        for standing in standings(connection, now_ns, budgets, name, key):
-            found += _of(standing, budget, since, now_ns)
+        for standing in standings(connection, now_ns, budgets, name, only={name: list(keys)}):
+            found += _of(standing, budget, keys.get(standing.key or "", {}), now_ns)
     return found
 
 

@@ -83,7 +83,8 @@ class Watcher:
         """Whether it is worth a look: a file that nobody wrote to has no news."""
         if isinstance(self._place, Server):
             return True
-        state = tuple(_state(f"{self._place}{suffix}") for suffix in ("", "-wal"))
+        path = os.path.realpath(self._place)  # SQLite names the files beside it after the target of a link
+        state = tuple(_state(f"{path}{suffix}") for suffix in ("", "-wal"))
         now = time.monotonic()
         if state == self._state and now < self._next_look:
             return False
