@@ -7,6 +7,7 @@ decides for the whole model; then adjustments multiply. What no layer prices is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
@@ -175,6 +176,15 @@ class Catalogue:
             for provider in self._base.providers():
                 for model in self._base.models(provider):
                     yield KnownModel(provider, model, "genai-prices")
+
+    def made(self) -> dict[PriceSource, date]:
+        """How recent each layer is, as far as it tells: the day when anything in it was last checked, or began."""
+        told: dict[PriceSource, date] = {} if self._base is None else {"genai-prices": self._base.newest()}
+        for file in (self._supplement, self._user):
+            checked = [entry.checked for entry in file.entries if entry.checked]
+            if checked:
+                told[file.layer] = date.fromisoformat(max(checked))
+        return told
 
     def providers(self) -> list[str]:
         """Every provider that some layer has prices of."""
