@@ -128,7 +128,7 @@ def _whole(ledger: Path, port: int, prometheus: Prometheus) -> str:
     for period in ("day", "month"):
         query = f'max(aicost_spend_usd{{period="{period}",offset="0"}})'
         rows.append([f"period panel: `{query}`", f"{prometheus.value(query):.9f}"])
-    rows.append(["`aicost report`", json.loads(_report(ledger))["total"]["cost"]])
+    rows.append(["`aicost report`", json.loads(_report(ledger))["total"]["cost_usd"]])
     return table(rows)
 
 

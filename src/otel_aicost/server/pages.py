@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from otel_aicost.ledger.store import Connection
 
 MOST: Final = 2000
-"""Budgets and keys that are told of; those of the newest alerts."""
+"""Budgets and keys, each counted for every kind of alert, that are told of; those of the newest alerts."""
 CALL_SECONDS: Final = 300
 """So long an alert of a single call fires: it has no window that goes on."""
 DASHBOARD: Final = "aicost-budgets"
