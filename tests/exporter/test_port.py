@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from exporter.scraped import OPENMETRICS, Scrape
+from exporter.until import until
 from ledgers import sample, write
 from otel_aicost import faults
 from otel_aicost.exporter.collector import registry
@@ -56,18 +57,6 @@ def get(port, path="/metrics", method="GET", accept=OPENMETRICS):
         return response, response.read().decode()
 
 
-def until(look, seconds=30):
-    """What `look` gives as soon as that is something."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    msg = "it did not come about"
-    raise AssertionError(msg)
-
-
 def holders(port):
     """The processes that have a listening socket on that port (Linux)."""
     inodes = set()
@@ -78,7 +67,7 @@ def holders(port):
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            if os.readlink(link) in inodes:
+            if str(link.readlink()) in inodes:
                 found.add(int(link.parts[2]))
         except OSError:
             continue
