@@ -67,7 +67,7 @@ def ledger(calls: int, sets: int) -> Path:
 
 
 def scrapes(path: Path, count: int) -> dict[str, object]:
-    """Milliseconds of CPU and of the clock of scrapes after the first, samples and bytes of one, and the memory of this process at its most."""
+    """Of scrapes after the first: CPU and clock in milliseconds, samples, bytes; and the memory all of it took."""
     served = registry(path)
     before = _most_memory()
     began = time.perf_counter()

@@ -12,13 +12,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.utils import floatToGoString
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from prometheus_client import CollectorRegistry, Metric
     from prometheus_client.samples import Exemplar
 
 OPENMETRICS: Final = "application/openmetrics-text"
 _CREATED: Final = "_created"
+_number: Callable[[float], str] = floatToGoString
 
 
 def render(registry: CollectorRegistry, accept: str = "") -> tuple[str, bytes]:
@@ -38,14 +39,14 @@ def _lines(family: Metric, labels: _Labels, *, full: bool) -> Iterator[str]:
     for sample in family.samples:
         if full:
             led = "" if sample.exemplar is None else _exemplar(sample.exemplar, labels)
-            yield f"{sample.name}{labels.text(sample.labels)} {floatToGoString(sample.value)}{led}\n"
+            yield f"{sample.name}{labels.text(sample.labels)} {_number(sample.value)}{led}\n"
         # The text format cannot say since when a counter counts: it would be a series of its own, half of all.
         elif not sample.name.endswith(_CREATED):
-            yield f"{sample.name}{labels.text(sample.labels)} {floatToGoString(sample.value)}\n"
+            yield f"{sample.name}{labels.text(sample.labels)} {_number(sample.value)}\n"
 
 
 def _exemplar(exemplar: Exemplar, labels: _Labels) -> str:
-    return f" # {labels.text(exemplar.labels)} {floatToGoString(exemplar.value)} {exemplar.timestamp}"
+    return f" # {labels.text(exemplar.labels)} {_number(exemplar.value)} {exemplar.timestamp}"
 
 
 class _Labels:
