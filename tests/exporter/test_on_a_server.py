@@ -57,9 +57,9 @@ def test_a_server_says_what_a_file_says(database, tmp_path, collector):  # noqa:
     for each in calls:
         fleet.put(each)
     assert fleet.close(30)
-    path = write(tmp_path / "ledger.db", *calls, fold_before="2025-09-01")
+    path = write(tmp_path / "ledger.db", *calls, fold_before="2026-11-01")
     with closing(changing(place)) as store:
-        store.fold(at("2025-09-01"), 1000)
+        store.fold(at("2026-11-01"), 1000)
     found = scrape(collector(place, now=NOW))
 
     assert found.one("aicost_ledger_up") == 1

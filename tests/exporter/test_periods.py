@@ -179,6 +179,7 @@ def test_folded_calls_are_in_the_days_of_the_report(path, collector):
     for found in (before, after, fresh, berlin):
         assert found.one(SPEND, period="month", offset="0") == 6
         assert found.one(SPEND, period="month", offset="1") == 1
+        assert found.by("offset", "aicost_top_spend_usd", by="user", period="month") == {"0": 6, "1": 1}
     ledger = open_ledger(path)
     with ledger.read() as connection:
         november = Filter(since=date(2026, 11, 1))
