@@ -6,9 +6,11 @@ import os
 import socket
 import time
 import weakref
+from functools import cache
+from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
-from otel_aicost import __version__, faults
+from otel_aicost import faults
 from otel_aicost.ids import new_id
 from otel_aicost.ledger import forks
 from otel_aicost.ledger.processes import SILENT_SECONDS, Counts, Heartbeat, beat, tidy
@@ -87,6 +89,7 @@ class Heartbeats:
             if self._looking or not self._news():  # of a call that came just now
                 return
             self._looking = True
+        _version()  # not with the writer's connection: it reads a file
         try:
             self._outbox = self._writer.lag()
         except Exception as error:  # noqa: BLE001 - who cannot count what waits can still say the rest
@@ -126,7 +129,7 @@ class Heartbeats:
             host=socket.gethostname(),
             pid=os.getpid(),
             service=self._service or "",
-            version=__version__,
+            version=_version(),
             sdks=self._sdks,
             started_ns=self._started_ns,
             seen_ns=now_ns,
@@ -139,3 +142,8 @@ class Heartbeats:
 
 def _faults() -> int:
     return sum(faults.counts().values())
+
+
+@cache
+def _version() -> str:
+    return metadata.version("otel-aicost")
