@@ -5,7 +5,7 @@
  *              [--from now-6h] [--to now] [--timezone UTC] [--scrape 15s] [--var name=value]...
  * Exit 1, and no picture, when a panel cannot be drawn, a query fails or the browser complains.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { basename, dirname, join } from 'node:path';
@@ -140,18 +140,11 @@ function serve(files, job, prometheus) {
 }
 
 function chromium() {
-  const places = [process.env.CHROMIUM, ...(process.env.PATH ?? '').split(':').flatMap((folder) =>
-    ['chromium', 'chromium-browser', 'google-chrome'].map((name) => join(folder, name)))];
-  const found = places.find((path) => path && readable(path));
+  const names = ['chromium', 'chromium-browser', 'google-chrome'];
+  const folders = (process.env.PATH ?? '').split(':');
+  const places = [process.env.CHROMIUM, ...folders.flatMap((folder) => names.map((name) => join(folder, name)))];
+  const found = places.find((path) => path && existsSync(path));
   return found ?? fail('no Chromium on the PATH: apt-get install chromium, or name one in CHROMIUM');
-}
-
-function readable(path) {
-  try {
-    return readFileSync(path, { flag: 'r' }).length > 0;
-  } catch {
-    return false;
-  }
 }
 
 /** Draws the page; gives its report, what the browser complained of, and the picture. */
@@ -170,13 +163,16 @@ async function picture(address, { width, timeZone, theme }, scale) {
     page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('response', (response) => response.status() >= 400 && complaints.push(`${response.status()} ${response.url()}`));
-    const told = new Promise((resolve) => page.exposeFunction('tell', resolve).then(() => page.goto(address)));
+    const told = new Promise((resolve, reject) => {
+      page.exposeFunction('tell', resolve).then(() => page.goto(address)).catch(reject);
+    });
     const late = new Promise((_, reject) => setTimeout(() => reject(new Error('the page did not finish')), PATIENCE_MS).unref());
     const report = await Promise.race([told, late]).catch((error) => ({ errors: [error.message], empty: [] }));
+    // The whole page at once: what is below the fold is not drawn by Grafana's table.
+    await page.setViewportSize({ width, height: await page.evaluate(() => Math.ceil(document.body.scrollHeight)) });
     await page.waitForLoadState('networkidle');
-    await page.evaluate(() => document.fonts.ready);
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-    return { report, complaints, png: await page.screenshot({ fullPage: true, animations: 'disabled' }) };
+    return { report, complaints, png: await page.screenshot({ animations: 'disabled' }) };
   } finally {
     await browser.close();
   }

@@ -129,7 +129,7 @@ async function annotationsOf(query: AnnotationQuery, job: Job, theme: GrafanaThe
     }
   }
   const inside = ({ from, to }: Annotation) => to >= range.from.valueOf() && from <= range.to.valueOf();
-  return found.filter(inside).filter((one, at) => found.findIndex((o) => o.from === one.from && o.to === one.to) === at);
+  return found.filter(inside);
 }
 
 export async function load(job: Job, theme: GrafanaTheme2): Promise<Loaded> {

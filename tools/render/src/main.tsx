@@ -127,12 +127,24 @@ declare global {
   }
 }
 
+/** The charts write their axes once: the letters must be there before. */
+async function fonts() {
+  const faces = [
+    ['Inter', 'inter/Inter-Regular', '400'],
+    ['Inter', 'inter/Inter-Medium', '500'],
+    ['Roboto Mono', 'roboto/regular', '400'],
+  ].map(([family, file, weight]) => new FontFace(family, `url(/public/fonts/${file}.woff2)`, { weight }));
+  for (const face of await Promise.all(faces.map((face) => face.load()))) {
+    document.fonts.add(face);
+  }
+}
+
 async function start() {
   const job = (await (await fetch('/job.json')).json()) as Job;
   const theme = createTheme({ colors: { mode: job.theme } });
   setTimeZoneResolver(() => job.timeZone);
   prepare();
-  const loaded = await load(job, theme);
+  const [loaded] = await Promise.all([load(job, theme), fonts()]);
   createRoot(document.getElementById('page')!).render(<Page {...{ job, loaded, theme }} />);
 }
 

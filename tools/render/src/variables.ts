@@ -1,5 +1,6 @@
 /** Dashboard variables: what may be chosen, what is chosen, and how it is written into queries and titles. */
 import { type DataFrame, type Field, getFieldDisplayName, type ScopedVars, type TimeRange } from '@grafana/data';
+import { capitalize } from 'lodash';
 import { api } from './prometheus';
 
 export type Scope = Record<string, string>;
@@ -153,7 +154,7 @@ async function choicesOf(definition: Definition, known: Variables, range: TimeRa
     case 'textbox':
       return [{ text: textOf(definition), value: textOf(definition) }];
     case 'datasource':
-      return [{ text: 'Prometheus', value: 'prometheus' }];
+      return [{ text: capitalize(textOf(definition)), value: textOf(definition) }];
     default:
       throw new Error(`variable ${definition.name}: unknown type ${definition.type}`);
   }
