@@ -168,6 +168,9 @@ async function picture(address, { width, timeZone, theme }, scale) {
     });
     const late = new Promise((_, reject) => setTimeout(() => reject(new Error('the page did not finish')), PATIENCE_MS).unref());
     const report = await Promise.race([told, late]).catch((error) => ({ errors: [error.message], empty: [] }));
+    if (report.errors.length) {
+      return { report, complaints };
+    }
     // The whole page at once: what is below the fold is not drawn by Grafana's table.
     await page.setViewportSize({ width, height: await page.evaluate(() => Math.ceil(document.body.scrollHeight)) });
     await page.waitForLoadState('networkidle');
