@@ -5,6 +5,7 @@ VENV := .venv
 PROMETHEUS ?= http://127.0.0.1:9090
 RENDER := tools/render
 BOARDS := overview budgets chargeback models engineering health
+RENDER_OPTIONS ?=
 OLDEST := .venv-oldest
 PIP := -m pip --disable-pip-version-check --quiet
 
@@ -36,7 +37,7 @@ postgresql: ## Fetch a PostgreSQL server for the tests, unless there is one.
 pictures: $(RENDER)/node_modules/.ready ## Draw the dashboards into docs/images, with the data of PROMETHEUS=URL (needs Node and Chromium).
 	@for board in $(BOARDS); do \
 		node $(RENDER)/render.mjs --prometheus $(PROMETHEUS) --dashboard grafana/dashboards/$$board.json \
-			--out docs/images/$$board.png || exit 1; \
+			--out docs/images/$$board.png $(RENDER_OPTIONS) || exit 1; \
 	done
 
 clean: ## Remove the environments and caches.
