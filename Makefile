@@ -2,10 +2,14 @@
 
 PYTHON ?= python3
 VENV := .venv
+PROMETHEUS ?= http://127.0.0.1:9090
+RENDER := tools/render
+BOARDS := overview budgets chargeback models engineering health
+RENDER_OPTIONS ?=
 OLDEST := .venv-oldest
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint check bench postgresql clean
+.PHONY: demo test lint check bench postgresql pictures clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -30,8 +34,14 @@ bench: $(VENV)/.ready ## Measure what a call costs us, side by side with the bar
 postgresql: ## Fetch a PostgreSQL server for the tests, unless there is one.
 	@scripts/get-postgresql
 
+pictures: $(RENDER)/node_modules/.ready ## Draw the dashboards into docs/images, with the data of PROMETHEUS=URL (needs Node and Chromium).
+	@for board in $(BOARDS); do \
+		node $(RENDER)/render.mjs --prometheus $(PROMETHEUS) --dashboard grafana/dashboards/$$board.json \
+			--out docs/images/$$board.png $(RENDER_OPTIONS) || exit 1; \
+	done
+
 clean: ## Remove the environments and caches.
-	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis $(RENDER)/node_modules
 
 $(VENV)/.ready: pyproject.toml
 	@echo "Setting up $(VENV): the newest SDKs and the development tools (about a minute) ..."
@@ -45,4 +55,9 @@ $(OLDEST)/.ready: pyproject.toml
 	@$(PYTHON) -m venv $(OLDEST)
 	@$(OLDEST)/bin/python $(PIP) install "pip>=25.1"
 	@$(OLDEST)/bin/python $(PIP) install --editable . --group dev-oldest
+	@touch $@
+
+$(RENDER)/node_modules/.ready: $(RENDER)/package-lock.json
+	@echo "Fetching Grafana's UI library (about a minute) ..."
+	@cd $(RENDER) && npm ci --silent
 	@touch $@
