@@ -13,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -225,7 +226,7 @@ class Prometheus(_Daemon):
     def wait_scrape(self, count: int = 1) -> None:
         """Wait until each target gave `count` whole scrapes that began after this call."""
         for _ in range(count):
-            wait(lambda asked=time.time(): self._scraped_since(asked))  # type: ignore[misc]
+            wait(partial(self._scraped_since, time.time()))
 
     def _scraped_since(self, moment: float) -> bool:
         targets = self.targets()
