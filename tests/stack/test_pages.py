@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from deployment import Deployment
-from mailbox import Mailbox
+from mails import Mailbox
 from otel_aicost.names import EXPORTED
 from prometheus import Alertmanager, Prometheus, wait
 
