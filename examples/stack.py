@@ -202,7 +202,7 @@ def announce(directory: Path, ports: Ports) -> None:
         f"  Alertmanager  {local}:{ports.alertmanager}",
         f"  mails         {directory / 'mails'}",
         f"  ledger        aicost budgets --ledger {directory / 'ledger.db'}",
-        "For Grafana give it this Prometheus and the dashboards in grafana/dashboards, or take `make up`, which has it.",
+        "For Grafana give it this Prometheus and the dashboards in grafana/dashboards; `make up` has it.",
         sep="\n",
         flush=True,
     )

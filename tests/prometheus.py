@@ -163,6 +163,13 @@ class Prometheus(_Daemon):
             self.configure(config)
         self.start()
 
+    @classmethod
+    def started_elsewhere(cls, port: int) -> Self:
+        """One to ask only: it is another's to stop and to remove."""
+        one = cls.__new__(cls)
+        one.port = port
+        return one
+
     def arguments(self) -> list[str]:
         return [
             f"--config.file={self.config}",

@@ -20,8 +20,8 @@ def test_make_stack_shows_what_is_spent_and_ends_with_ctrl_c(tmp_path):
                 line = stack.stdout.readline()
                 assert line, stack.stderr.read()
                 told += line
-            server = Prometheus.__new__(Prometheus)  # its questions, asked of a server that is started elsewhere
-            server.port = int(re.search(r"Prometheus +http://127\.0\.0\.1:(\d+)", told)[1])
+            port = re.search(r"Prometheus +http://127\.0\.0\.1:(\d+)", told)[1]
+            server = Prometheus.started_elsewhere(int(port))
             wait(lambda: server.query("sum(aicost_cost_usd_total) > 0"), 120)
             wait(lambda: server.query('aicost:budget_used:ratio{budget="growth"} > 0'))
             assert server.query('up{job="aicost"} == 1')
