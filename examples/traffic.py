@@ -27,7 +27,7 @@ MODELS = {
 }
 """Model -> input and output tokens of a usual call. Nobody knows the price of the last."""
 FEATURES = {  # feature -> its team, its models with how often each is used
-    "search": ("growth", {"gpt-4.1-mini": 6, "claude-haiku-4-5": 3, "gpt-from-the-future": 0.05}),
+    "search": ("growth", {"gpt-4.1-mini": 6, "claude-haiku-4-5": 3, "gpt-from-the-future": 0.3}),
     "pitch": ("growth", {"gpt-4o": 3, "claude-sonnet-4-6": 4}),
     "support": ("care", {"gpt-4o-mini": 8, "claude-haiku-4-5": 4}),
     "summary": ("care", {"gpt-4o-mini": 5}),
