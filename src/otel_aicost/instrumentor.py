@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from otel_aicost.pipeline import Pipeline
 from otel_aicost.track import settle_with
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from otel_aicost.budgets.budget import Plan
     from otel_aicost.config import Settings
@@ -142,10 +143,10 @@ def _writer(settings: Settings, lease_seconds: float) -> Writer | Fleet | None:
     if isinstance(settings.ledger, config.Server):
         from otel_aicost.ledger.fleet import Fleet  # noqa: PLC0415 - as below
 
-        return Fleet(settings.ledger, settings.retention_days, lease_seconds)
+        return Fleet(settings.ledger, settings.retention_days, lease_seconds, settings.metric_tags)
     from otel_aicost.ledger.writer import Writer  # noqa: PLC0415 - not needed without a ledger
 
-    return Writer.of_file(settings.ledger, settings.retention_days, lease_seconds)
+    return Writer.of_file(settings.ledger, settings.retention_days, lease_seconds, settings.metric_tags)
 
 
 def _budgets(plans: Plans, writer: Writer | Fleet | None, alerts: AlertObserver | None) -> BudgetObserver | None:
@@ -171,10 +172,24 @@ def _alerts(settings: Settings, plans: Plans, writer: Writer | Fleet | None) -> 
     return AlertObserver(plans, writer, Visits(opener(settings.ledger)))
 
 
+def _ledger(writer: Writer | Fleet) -> LedgerObserver:
+    from otel_aicost.observers.heartbeats import Heartbeats  # noqa: PLC0415 - not needed without a ledger
+
+    return LedgerObserver(writer, Heartbeats(writer, _wrapped))
+
+
+def _wrapped() -> Mapping[str, str]:
+    """Package -> version of the SDKs that are wrapped in this process."""
+    versions = {
+        package: getattr(sys.modules.get(package), "__version__", "") for package in AICostInstrumentor().patched
+    }
+    return {package: str(version) for package, version in versions.items()}
+
+
 def _observers(settings: Settings, writer: Writer | Fleet | None) -> list[Observer]:
     observers: list[Observer] = [MetricsObserver(settings.metric_tags)]
     if writer is not None:
-        observers.append(LedgerObserver(writer))
+        observers.append(_ledger(writer))
     if settings.jsonl is not None:
         from otel_aicost.observers.jsonl import JsonlObserver  # noqa: PLC0415
 

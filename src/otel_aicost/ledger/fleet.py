@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from otel_aicost.config import Server
     from otel_aicost.ledger.balances import Alert, Refusal
     from otel_aicost.ledger.postgres import PostgresStore
+    from otel_aicost.ledger.processes import Outbox
     from otel_aicost.ledger.store import Connection
     from otel_aicost.model import Record
 
@@ -57,6 +58,7 @@ class Fleet:
         server: Server,
         retention_days: int = 0,
         lease_seconds: float = 60.0,
+        total_tags: Sequence[str] = (),
     ) -> None:
         """Connect to nothing yet; the arguments are those of `Writer`."""
         with contextlib.suppress(LedgerError):  # that it is missing is said when it is needed
@@ -64,7 +66,9 @@ class Fleet:
         self.server = server
         self.name = str(server)
         self._settlements: dict[str, Settlement] = {}
-        self._outbox = Writer(lambda: OutboxStore(server.outbox, self._settlements), str(server.outbox), alone=False)
+        self._outbox = Writer(
+            lambda: OutboxStore(server.outbox, self._settlements), str(server.outbox), alone=False, total_tags=None
+        )
         self._remote = Writer(
             self._opened,
             self.name,
@@ -75,13 +79,20 @@ class Fleet:
             # Those who could not renew because the server was away get the chance to.
             grace_seconds=lease_seconds / 2,
             alone=False,
+            total_tags=total_tags,
         )
+        self._closed = False
+        self._store: PostgresStore | None = None
+        self._begin()
+        self._sweeper = Sweeper(server, self._tell, lambda: self._remote.failing, total_tags)
+        self._sweeper.forked = self._begin
+
+    def _begin(self) -> None:
         self._sent: deque[str] = deque(maxlen=KEPT)
         self._counting = threading.RLock()
-        self._telling = self._closed = False
-        self._store: PostgresStore | None = None
+        self._telling = False
         self._lost = 0
-        self._sweeper = Sweeper(server, self._tell, lambda: self._remote.failing)
+        self._settlements.clear()
 
     @property
     def alert(self) -> Callable[[Alert], object] | None:
@@ -173,6 +184,10 @@ class Fleet:
         errors = int(self._remote.stats()["errors"]) + int(self._outbox.stats()["errors"])
         return {**self._remote.stats(), "lost": self._lost, "errors": errors, "outbox": str(self.server.outbox)}
 
+    def lag(self) -> Outbox:
+        """What waits in the outbox of this host, without what is on its way. Reads the file; raises `LedgerError`."""
+        return Shelf(self.server.outbox).lag(time.time_ns() - int(FRESH_SECONDS * 1e9))
+
     def _tell(self, alert: Alert) -> None:
         if self.alert is not None:
             self.alert(alert)
@@ -200,12 +215,17 @@ class Fleet:
 class Sweeper:
     """Sends, now and then, what processes that were killed, or met a server that was down, have left in the outbox."""
 
-    def __init__(self, server: Server, alert: Callable[[Alert], object], pause: Callable[[], bool]) -> None:
-        """`pause` says that the server is known to be away."""
+    def __init__(
+        self, server: Server, alert: Callable[[Alert], object], pause: Callable[[], bool], total_tags: Sequence[str]
+    ) -> None:
+        """`pause` says that the server is known to be away; `total_tags` are those of `Writer`."""
         self._server = server
+        self._total_tags = total_tags
         self._alert = alert
         self._pause = pause
         self._shelf = Shelf(server.outbox)
+        self.forked: Callable[[], object] = lambda: None
+        """Told in the child of a fork."""
         self._started = self._stopped = False
         self._ticker = Ticker(self._wake)
         self._worker: Worker[None] = Worker("aicost-outbox", self._sweep, self._after_fork)
@@ -224,7 +244,7 @@ class Sweeper:
         try:
             before = time.time_ns() - int(FRESH_SECONDS * 1e9)
             if not self._pause() and self._shelf.any(before):
-                _ship(self._shelf, self._server, before, self._alert)
+                _ship(self._shelf, self._server, before, self._alert, self._total_tags)
         except BusyError:
             pass  # what waits is being sent, by another process of this host
         finally:
@@ -238,6 +258,7 @@ class Sweeper:
         self._started = False
         self._ticker = Ticker(self._wake)
         self._shelf = Shelf(self._server.outbox)
+        self.forked()
 
 
 def opened(server: Server, landed: Callable[[Sequence[str]], object] | None = None) -> PostgresStore:
@@ -253,17 +274,21 @@ def _driver() -> type[PostgresStore]:
     return PostgresStore
 
 
-def ship(outbox: Path, server: Server, alert: Callable[[Alert], object] | None = None) -> int:
+def ship(
+    outbox: Path, server: Server, alert: Callable[[Alert], object] | None = None, total_tags: Sequence[str] = ()
+) -> int:
     """Send all that waits in `outbox` to the server, oldest first; returns how many calls that were.
 
     What the server has already changes nothing there. Raises `BusyError` while another process sends, `LedgerError`
     when the server or the outbox cannot be used; what was sent until then is out of the outbox.
     """
     shelf, now = Shelf(outbox), time.time_ns()
-    return _ship(shelf, server, now, alert) if shelf.any(now) else 0
+    return _ship(shelf, server, now, alert, total_tags) if shelf.any(now) else 0
 
 
-def _ship(shelf: Shelf, server: Server, before_ns: int, alert: Callable[[Alert], object] | None) -> int:
+def _ship(
+    shelf: Shelf, server: Server, before_ns: int, alert: Callable[[Alert], object] | None, total_tags: Sequence[str]
+) -> int:
     if not shelf.mine():
         msg = f"another process sends what waits in {shelf.path}"
         raise BusyError(msg)
@@ -274,7 +299,7 @@ def _ship(shelf: Shelf, server: Server, before_ns: int, alert: Callable[[Alert],
             store = store or opened(server)
             posted = [Posted(parcel.row, parcel.settlement) for parcel in parcels]
             with store.transaction() as connection:
-                alerts = post(store, connection, posted)
+                alerts = post(store, connection, posted, tags=total_tags)
             shelf.landed(parcels)
             shelf.mine()
             shipped, after = shipped + len(parcels), parcels[-1].number
