@@ -1,7 +1,10 @@
 """From a metric to a mail: our Prometheus and Alertmanager files, run as they ship with waits cut short."""
 
 import json
+import re
 import threading
+import time
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -13,8 +16,8 @@ from mails import Mailbox
 from otel_aicost.names import EXPORTED
 from prometheus import Alertmanager, Prometheus, wait
 
-DAY_END = 1_900_000_000
-"""Sun 17 Mar 2030 17:46:40 UTC"""
+DAY_END = int(time.time()) + 43_200
+"""Half of the day is over."""
 
 
 class Hook:
@@ -136,12 +139,13 @@ def test_a_budget_that_is_spent_is_paged_with_all_that_matters(world):
     assert mail.subject == "[critical] team-day (ann): the day budget is spent (120%)"
     for part in (
         "Budget: team-day (day)\nKey: ann\nSpent: $12.00\nLimit: $10.00\n",
-        "Resets: Sun 17 Mar 2030 17:46 UTC",
+        f"Resets: {datetime.fromtimestamp(DAY_END, UTC):%a %-d %b %Y %H:%M UTC}",
         "Team: growth",
         "Dashboard: http://127.0.0.1:3000/d/aicost-budgets?var-budget=team-day",
         "runbook.md#aicostbudgetexceeded",
     ):
         assert part in mail.text
+    assert re.search(r"Projected: \$2[34]\.\d\d by the end of the day", mail.text)
     assert 'href="http://127.0.0.1:3000/d/aicost-budgets?var-budget=team-day"' in mail.html
     assert "Spent: $12.00" in mail.html
     wait(lambda: world.mailbox.to("growth@example.com"))
