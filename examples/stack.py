@@ -83,7 +83,7 @@ def run(directory: Path, ports: Ports, ledger: str | None, stack: ExitStack) -> 
         parts[name] = part
         if ready:
             wait_for(name, ready, part, directory)
-    announce(directory, ports)
+    announce(directory, ports, "URL" if ledger else str(directory / "ledger.db"))
     while True:
         for name, part in parts.items():
             if part.poll() is not None:
@@ -192,7 +192,7 @@ def end(part: subprocess.Popen[bytes]) -> None:
         part.wait()
 
 
-def announce(directory: Path, ports: Ports) -> None:
+def announce(directory: Path, ports: Ports, ledger: str) -> None:
     """Say where everything is."""
     local = "http://127.0.0.1"
     print(
@@ -201,7 +201,7 @@ def announce(directory: Path, ports: Ports) -> None:
         f"  Prometheus    {local}:{ports.prometheus}/api/v1/alerts",
         f"  Alertmanager  {local}:{ports.alertmanager}",
         f"  mails         {directory / 'mails'}",
-        f"  ledger        aicost budgets --ledger {directory / 'ledger.db'}",
+        f"  ledger        aicost budgets --ledger {ledger}",
         "For Grafana give it this Prometheus and the dashboards in grafana/dashboards; `make up` has it.",
         sep="\n",
         flush=True,
