@@ -9,7 +9,11 @@ RENDER_OPTIONS ?=
 OLDEST := .venv-oldest
 PIP := -m pip --disable-pip-version-check --quiet
 
+<<<<<<< HEAD
 .PHONY: demo test lint check bench postgresql pictures clean
+=======
+.PHONY: demo test lint check bench postgresql prometheus stack up down clean
+>>>>>>> b3a95a8532bc9188b15d5bc2c4d019de8f3b74bb
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -18,7 +22,17 @@ help: ## Show this list.
 demo: $(VENV)/.ready ## Run a program against a fake provider and show what it cost.
 	@$(VENV)/bin/python examples/demo.py
 
-test: lint postgresql $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-check, and run all tests on the newest and the oldest SDKs.
+stack: prometheus $(VENV)/.ready ## Run traffic, aicost serve, Prometheus and Alertmanager here, until Ctrl-C.
+	@$(VENV)/bin/python examples/stack.py
+
+up: ## The same with Grafana, Tempo and PostgreSQL, in Docker: http://127.0.0.1:3000
+	docker compose up --build --detach --wait
+	@echo "Grafana: http://127.0.0.1:3000   Prometheus: http://127.0.0.1:9090   Alertmanager: http://127.0.0.1:9093   mails: http://127.0.0.1:8025"
+
+down: ## End it, and delete its data.
+	docker compose down --volumes
+
+test: lint postgresql prometheus $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-check, and run all tests on the newest and the oldest SDKs.
 	$(VENV)/bin/python -m pytest
 	$(OLDEST)/bin/python -m pytest tests/capture tests/providers tests/testing --ignore tests/testing/test_demo.py
 
@@ -34,11 +48,16 @@ bench: $(VENV)/.ready ## Measure what a call costs us, side by side with the bar
 postgresql: ## Fetch a PostgreSQL server for the tests, unless there is one.
 	@scripts/get-postgresql
 
+<<<<<<< HEAD
 pictures: $(RENDER)/node_modules/.ready ## Draw the dashboards into docs/images, with the data of PROMETHEUS=URL (needs Node and Chromium).
 	@for board in $(BOARDS); do \
 		node $(RENDER)/render.mjs --prometheus $(PROMETHEUS) --dashboard grafana/dashboards/$$board.json \
 			--out docs/images/$$board.png $(RENDER_OPTIONS) || exit 1; \
 	done
+=======
+prometheus: ## Fetch Prometheus and Alertmanager for the tests and `make stack`, unless they are there.
+	@scripts/get-prometheus
+>>>>>>> b3a95a8532bc9188b15d5bc2c4d019de8f3b74bb
 
 clean: ## Remove the environments and caches.
 	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis $(RENDER)/node_modules
