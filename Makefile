@@ -9,11 +9,7 @@ RENDER_OPTIONS ?=
 OLDEST := .venv-oldest
 PIP := -m pip --disable-pip-version-check --quiet
 
-<<<<<<< HEAD
-.PHONY: demo test lint check bench postgresql pictures clean
-=======
-.PHONY: demo test lint check bench postgresql prometheus stack up down clean
->>>>>>> b3a95a8532bc9188b15d5bc2c4d019de8f3b74bb
+.PHONY: demo stack up down test lint check bench accuracy dashboards pictures postgresql prometheus clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -48,16 +44,14 @@ bench: $(VENV)/.ready ## Measure what a call costs us, side by side with the bar
 postgresql: ## Fetch a PostgreSQL server for the tests, unless there is one.
 	@scripts/get-postgresql
 
-<<<<<<< HEAD
 pictures: $(RENDER)/node_modules/.ready ## Draw the dashboards into docs/images, with the data of PROMETHEUS=URL (needs Node and Chromium).
 	@for board in $(BOARDS); do \
 		node $(RENDER)/render.mjs --prometheus $(PROMETHEUS) --dashboard grafana/dashboards/$$board.json \
 			--out docs/images/$$board.png $(RENDER_OPTIONS) || exit 1; \
 	done
-=======
+
 prometheus: ## Fetch Prometheus and Alertmanager for the tests and `make stack`, unless they are there.
 	@scripts/get-prometheus
->>>>>>> b3a95a8532bc9188b15d5bc2c4d019de8f3b74bb
 
 clean: ## Remove the environments and caches.
 	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis $(RENDER)/node_modules

@@ -1,7 +1,7 @@
 """Our own errors: counted, logged once a minute at the most, and never passed on to the application.
 
 They are caught in few named places (reading a response, calling an observer, a background worker); each hands the
-exception to `report`. `counts` is what `aicost.internal_errors` and `aicost doctor` show.
+exception to `report`. `counts` is what `aicost.client.internal_errors` and `aicost doctor` show.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def test_an_unpriced_call_is_counted_and_not_a_zero_cost(measure):
     found = measure(record(cost=None, unpriced=Unpriced("unknown_model", "no price")))
 
     assert "gen_ai.client.operation.cost" not in found
-    (point,) = found["aicost.unpriced_calls"][1]
+    (point,) = found["aicost.client.unpriced_calls"][1]
     assert (point.value, point.attributes["aicost.unpriced.reason"]) == (1, "unknown_model")
 
 
@@ -110,5 +110,5 @@ def test_internal_errors_are_a_counter_by_place(measure):
     faults.report("capture.body", ValueError("x"))
     found = measure(record())
 
-    (point,) = found["aicost.internal_errors"][1]
+    (point,) = found["aicost.client.internal_errors"][1]
     assert (point.value, dict(point.attributes)) == (1, {"aicost.place": "capture.body"})

@@ -20,20 +20,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from benchmarks.report import machine, table
+from prometheus_client.parser import text_string_to_metric_families
 from tools.accuracy.traffic import SHOWN
 from tools.dashboards.promql import grown
 
 ROOT: Final = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-from prometheus import FEATURES, Prometheus, free_port, scraping  # noqa: E402 - the servers that the tests run
+from prometheus import Prometheus, free_port, scraping  # noqa: E402 - the servers that the tests run
 
 DOCUMENT: Final = ROOT / "docs" / "accuracy.md"
 MARK: Final = "<!-- figures: written by `python -m tools.accuracy --write`, not by hand -->"
 SETTLING: Final = 5
 """Scrapes after the last call."""
+LENGTHS: Final = (60, 240, 900, 3600, 6 * 3600, 24 * 3600)
+LEAST: Final = 20
+"""Scrapes in a window: in a shorter one the edges are all there is to see."""
 
 
 class Window(NamedTuple):
@@ -54,9 +56,11 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m tools.accuracy", description=__doc__)
     parser.add_argument("--minutes", type=float, default=5, help="how long there are calls (5)")
     parser.add_argument("--scrape", type=int, default=1, metavar="SECONDS", help="how often Prometheus asks (1)")
+    parser.add_argument("--pace", type=float, default=1, help="how much longer the pauses between calls are (1)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="put the figures into docs/accuracy.md")
     options = parser.parse_args()
+    os.environ["PACE"] = str(options.pace)
     found = measured(int(options.minutes * 60), options.scrape, options.seed)
     told = f"`python -m tools.accuracy {' '.join(sys.argv[1:])}`, {datetime.now(UTC):%Y-%m-%d}. {machine()}"
     text = f"{told}\n\n{found}"
@@ -86,8 +90,8 @@ def measured(seconds: int, scrape: int, seed: int) -> str:
             one.wait_scrape(2)
         end = until + 2 * scrape
         time.sleep(max(0, end - time.time()) + SETTLING * scrape)
-        windows = [Window(each) for each in (300, 3600, 86_400, seconds // 5) if each <= seconds * 0.9]
-        return "\n\n".join([_tables(ledger, flagged, plain, end, sorted(windows)), _whole(ledger, port, flagged)])
+        windows = [Window(each) for each in LENGTHS if LEAST * scrape <= each <= seconds * 0.95]
+        return "\n\n".join([_tables(ledger, flagged, plain, end, windows), _whole(ledger, port, flagged)])
 
 
 def _run_traffic(environ: dict[str, str], until: float, seed: int) -> None:

@@ -11,11 +11,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import otel_aicost
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PACE: Final = float(os.environ.get("PACE", "1"))
+"""How much longer all pauses are than they are written here."""
 LIFE: Final = 4.0
 """Seconds until a process of `restarts` is killed."""
 
@@ -25,28 +29,33 @@ def call(chance: random.Random, feature: str) -> None:
     model = chance.choice(("gpt-4o", "gpt-4o-mini", "gpt-4.1"))
     usage = {"input_tokens": chance.randrange(100, 9000), "output_tokens": chance.randrange(50, 3000)}
     with otel_aicost.tags(feature=feature):
-        otel_aicost.record("openai", model, usage, operation="chat", duration=chance.uniform(0.1, 3))
+        otel_aicost.record("openai", model, usage, operation="chat", duration=chance.uniform(0.01, 0.3))
+
+
+def pause(seconds: float) -> None:
+    """Wait, at the pace of this run."""
+    time.sleep(seconds * PACE)
 
 
 def steady(chance: random.Random, until: float) -> None:
     """A few features, again and again."""
     while time.time() < until:
         call(chance, f"feature-{chance.randrange(3)}")
-        time.sleep(chance.uniform(0.1, 0.5))
+        pause(chance.uniform(0.1, 0.5))
 
 
 def new_series(chance: random.Random, until: float) -> None:
     """Every call may be the first and the last of its feature: 150 of them, the first ones often."""
     while time.time() < until:
         call(chance, f"feature-{int(150 * chance.random() ** 2)}")
-        time.sleep(chance.uniform(0.2, 0.8))
+        pause(chance.uniform(0.2, 0.8))
 
 
 def restarts(chance: random.Random, until: float) -> None:
     """A process that is killed every few seconds, without warning, and started anew."""
     while time.time() < until:
         child = _start("steady", until, chance.randrange(10**9))
-        time.sleep(LIFE)
+        pause(LIFE)
         child.send_signal(signal.SIGKILL)
         child.wait()
 
@@ -55,7 +64,7 @@ def short_jobs(chance: random.Random, until: float) -> None:
     """Programs that live for a second and make a few calls."""
     while time.time() < until:
         _start("job", until, chance.randrange(10**9)).wait()
-        time.sleep(chance.uniform(0, 2))
+        pause(chance.uniform(0, 2))
 
 
 def job(chance: random.Random, until: float) -> None:
@@ -93,7 +102,8 @@ SHOWN: Final = tuple(kind for kind in KINDS if kind != "job")
 
 
 def _start(kind: str, until: float, seed: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tools.accuracy.traffic", kind, str(until), str(seed)])
+    command = [sys.executable, "-m", "tools.accuracy.traffic", kind, str(until), str(seed)]
+    return subprocess.Popen(command)
 
 
 def main() -> None:
