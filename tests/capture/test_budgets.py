@@ -564,7 +564,7 @@ OURS = [
     (BudgetObserver, "_foreseen"),
     (BudgetObserver, "_spent"),
     (Writer, "reserve"),
-    (budgets, "foresee"),
+    (budgets, "Estimate"),
     (balances, "reserve"),
     (balances, "_balance"),
 ]

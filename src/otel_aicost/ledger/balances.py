@@ -9,6 +9,7 @@ seconds since the epoch.
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import neg
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from otel_aicost import faults
@@ -124,6 +125,19 @@ def grant(connection: Connection, identifier: str, line: Line, until_ns: int) ->
     _add(connection, line, reserved=line.amounts)
     connection.execute(_RESERVE, (identifier, *_key(line), *line.amounts, until_ns))
     return line.amounts
+
+
+def still_holds(connection: Connection, identifiers: Sequence[str], lines: Sequence[Line]) -> bool:
+    """Whether a call may be admitted from slices that were reserved before, one for each line; see `grant`."""
+    for identifier, told in zip(identifiers, lines, strict=True):
+        if connection.execute(_SLICE, (identifier, *_key(told))).fetchone() is None:
+            return False
+        balance = _balance(connection, told)
+        line = with_limits(told, limits_now(connection, told)) if balance.limited else told
+        others = Amounts(*map(sum, zip(balance.spent, balance.reserved, map(neg, line.amounts), strict=True)))
+        if not line.passes and exceeded(line.checked, others, line.amounts) is not None:
+            return False
+    return True
 
 
 def settle(connection: Connection, call_id: str | None, settlement: Settlement, now_ns: int) -> list[Alert]:

@@ -199,6 +199,9 @@ class PostgresStore:
             (count,) = connection.execute(_FOLD, (before_ns, limit)).fetchone() or (0,)
             return int(count)
 
+    def stamp(self) -> None:
+        """Nothing: to ask is a round trip, what a slice is there to save."""
+
     def moved(self) -> bool:
         """Whether the connection is gone. One that nobody uses has nothing to say unless the server closes it."""
         if self._pid == os.getpid() and not _gone(self.connection):

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from functools import cache
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from otel_aicost.ledger.row import Row
+    from otel_aicost.ledger.slices import Stamp
 
 BUSY_SECONDS: Final = 1.0
 LOOK_MS: Final = 10
@@ -36,6 +37,9 @@ BATCH: Final = SIZES[-1]
 _FROM_SQLITE: Final = (sqlite3.DatabaseError, UnicodeDecodeError)
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
+
+_numbers = count()
+"""What one connection calls the version of its file means nothing to another."""
 
 OLDEST_SQLITE: Final = (3, 35)
 """The first that has RETURNING; of March 2021."""
@@ -92,6 +96,9 @@ class Store(Protocol):
     def moved(self) -> bool:
         """Whether what is written here would not be found any more."""
 
+    def stamp(self) -> Stamp:
+        """Another value whenever others have written; `None` where that cannot be told at once."""
+
     def close(self) -> None:
         """Close the connection."""
 
@@ -117,6 +124,7 @@ class FileStore:
         `busy_seconds`: how long a step of it, and of everything later, waits for the lock of another process.
         """
         self._busy_seconds = busy_seconds
+        self._number = next(_numbers)
         # SQLite follows links and names its companions after the target; so must whoever moves the file.
         self.path = path = Path(os.path.realpath(path))
         self._most = BATCH
@@ -132,6 +140,7 @@ class FileStore:
             raise LedgerError(msg) from error
         try:
             self._set_up()
+            self._ask_version = self.connection.cursor().execute
         except BaseException:
             self.close()
             raise
@@ -205,6 +214,13 @@ class FileStore:
     def moved(self) -> bool:
         """Whether another file, or none, is at the path by now: what is written here would not be found."""
         return file.identity(self.path) != self.identity
+
+    def stamp(self) -> Stamp:
+        """How the file is now: another value whenever another connection has written, of whatever process."""
+        try:
+            return self._number, self._ask_version("PRAGMA data_version").fetchone()[0]
+        except _FROM_SQLITE as error:
+            self._explain(error)
 
     def close(self) -> None:
         """Close the connection; the last one of all processes takes the WAL file with it."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.budgets.budget import Amounts, Line
     from otel_aicost.ledger.balances import Alert, Refusal
-    from otel_aicost.ledger.slices import Share
+    from otel_aicost.ledger.slices import Share, Stamp
     from otel_aicost.ledger.store import Connection, Store
     from otel_aicost.model import Record
 
@@ -77,6 +77,7 @@ class Writer:
         lease_seconds: float = 60.0,
         *,
         sliced: bool = False,
+        near: bool = False,
         grace_seconds: float = 0.0,
         alone: bool = True,
         at_once: int = BATCH,
@@ -85,8 +86,9 @@ class Writer:
         """Open nothing yet. `name` tells people which ledger it is.
 
         Calls older than `retention_days` become daily totals; 0 keeps them for ever. `sliced`: budgets in balanced
-        mode are leased in slices, for a ledger that is far away. `grace_seconds` is that of `balances.expire`. If it is
-        not `alone`, what it gives up is kept elsewhere, and not lost. `at_once`: the most records in one transaction.
+        mode are leased in slices; where the ledger is `near`, those are used only while it is as it was. `grace_seconds`
+        is that of `balances.expire`. If it is not `alone`, what it gives up is kept elsewhere, and not lost. `at_once`:
+        the most records in one transaction.
         `total_tags` are the tags that running totals are kept apart by; `None`: no totals are kept.
         """
         self.name = name
@@ -100,7 +102,7 @@ class Writer:
         self._alone = alone
         self._at_once = at_once
         self._total_tags = total_tags
-        self._sliced = sliced
+        self._sliced, self._near = sliced, near
         self._closing = self._orphan = False
         self._turn = forks.Turn(self._shut)  # whoever has it may touch `_held` and `_store`
         self._begin()
@@ -111,7 +113,10 @@ class Writer:
         cls, path: Path, retention_days: int = 0, lease_seconds: float = 60.0, total_tags: Sequence[str] = ()
     ) -> Writer:
         """Make the writer of the SQLite ledger at `path`."""
-        return cls(lambda: FileStore(path), str(path), retention_days, lease_seconds, total_tags=total_tags)
+        tags = total_tags
+        return cls(
+            lambda: FileStore(path), str(path), retention_days, lease_seconds, sliced=True, near=True, total_tags=tags
+        )
 
     def _begin(self) -> None:
         self._pending: deque[tuple[Record | None, Settlement | None]] = deque()
@@ -171,8 +176,8 @@ class Writer:
         Raises `StoreDownError` when the ledger does not answer, and from then on at once until it does again.
         """
         slices = self._slices
-        if slices is not None and all(line.budget.mode == "balanced" for line in lines):
-            if slices.take(identifier, lines):
+        if slices is not None and all([line.budget.mode == "balanced" for line in lines]):
+            if self._from_slices(slices, identifier, lines):
                 return None
             return self._reserve_slices(slices, identifier, lines)
         refused = self._ask(lines, lambda connection: self._reserve(connection, identifier, lines))
@@ -185,8 +190,13 @@ class Writer:
         return self._ask(lines, lambda connection: balances.look(connection, lines, time.time_ns(), self._grace_ns))
 
     def flush(self, timeout: float) -> bool:
-        """Wait until all that was put before is in the ledger; `False` if it is not after `timeout` seconds."""
+        """Wait until all that was put before is in the ledger; `False` if it is not after `timeout` seconds.
+
+        Slices are given back: who flushes is about to pause, or to end.
+        """
         deadline = time.monotonic() + timeout
+        if self._slices is not None:
+            self._give_back(self._slices.stale(every=True))
         for _ in range(FLUSH_TRIES):  # where many write at once, one that waited for the lock in vain may get it next
             if self._failing:  # try now, not at the end of the pause
                 self._retry_at = 0.0
@@ -199,8 +209,6 @@ class Writer:
     def close(self, timeout: float) -> bool:
         """Flush, and close the ledger. What is put later is still written, in the thread that puts it."""
         deadline = time.monotonic() + timeout
-        if self._slices is not None:
-            self._give_back(self._slices.stale(every=True))
         done = self.flush(timeout)
         self._closing = True
         if done and self._store is not None:
@@ -256,23 +264,66 @@ class Writer:
         until = now + self._lease_ns
         return balances.reserve(connection, identifier, lines, now, until, self._grace_ns, self.seen)
 
+    def _from_slices(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> bool:
+        """Admit without a transaction: the ledger is far away, or nobody else has written since the slices were made."""
+        if not self._near:
+            return slices.take(identifier, lines)
+        if not slices.any or not self._turn.take(0):
+            return False
+        try:
+            store = self._store
+            return store is not None and slices.take(identifier, lines, store.stamp())
+        except LedgerError:
+            return False  # whoever writes next finds it, too, and knows what to do
+        finally:
+            self._turn.give()
+
     def _reserve_slices(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> Refusal | None:
-        """Reserve for one call in the ledger, and slices for those that come after it."""
+        """Reserve for one call in the ledger, and slices for those after it; where others wrote, see what that changes."""
         name = slice_name(identifier)
+        grants: list[tuple[Line, Amounts]] = []
+        stamp: Stamp = None
+        worth_it = slices.asked_often(lines) if self._near else True
+        held = False
 
-        def work(connection: Connection) -> tuple[Refusal | None, list[tuple[Line, Amounts]]]:
+        def work(connection: Connection) -> Refusal | None:
+            nonlocal stamp
             refused = self._reserve(connection, identifier, lines)
-            until = time.time_ns() + self._lease_ns
-            grants = [] if refused else [(line, balances.grant(connection, name, line, until)) for line in lines]
-            return refused, grants
+            if refused is None and worth_it:
+                until = time.time_ns() + self._lease_ns
+                grants[:] = [(line, balances.grant(connection, name, line, until)) for line in lines]
+                stamp = self._store.stamp() if self._near and self._store is not None else None
+            return refused
 
-        self._give_back(slices.dropped(lines))
-        refused, grants = self._ask(lines, work)
-        self._give_back(slices.granted(name, grants))
-        if refused is None:
-            self._lease(identifier)
+        def still() -> bool:
+            nonlocal held
+            held = self._near and self._still(slices, identifier, lines)
+            if not held:
+                self._give_back(slices.dropped(lines))
+            return held
+
+        refused = self._ask(lines, work, still)
+        if held:
+            return None
+        if grants:
+            self._give_back(slices.granted(name, grants, stamp))
             self._tick_later(SLICE_SECONDS)
+        if refused is None:
+            slices.asked(identifier, lines)
+            self._lease(identifier)
         return refused
+
+    def _still(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> bool:
+        """Admit from slices although others wrote: the balances have room for them as they are now."""
+        store, names = self._store, slices.fitting(lines)
+        if store is None or names is None or self._held or self._pending:  # of these the ledger knows nothing yet
+            return False
+        with store.reading() as connection:
+            if not balances.still_holds(connection, names, lines):
+                return False
+            stamp = store.stamp()
+        slices.stamped(lines, stamp)
+        return slices.take(identifier, lines, stamp)
 
     def _lease(self, identifier: str) -> None:
         self._leases.opened(identifier)
@@ -282,44 +333,58 @@ class Writer:
         for rest in rests:
             self._append(None, Settlement(rest.slice_id, (), (rest,)))
 
-    def _ask(self, lines: Sequence[Line], work: Callable[[Connection], T]) -> T:
-        deadline = time.monotonic() + WAIT_SECONDS
+    def _ask(
+        self,
+        lines: Sequence[Line],
+        work: Callable[[Connection], Refusal | None],
+        held: Callable[[], bool] | None = None,
+    ) -> Refusal | None:
+        """Do `work` in a transaction, unless the call can be admitted with what is `held`."""
         self._leases.used = True
         if self._failing:
             raise self._unreachable()
+        deadline = time.monotonic() + WAIT_SECONDS
         if not self._turn.take(WAIT_SECONDS):
             self._failing = True  # what has the turn hangs, or others were faster
             self._wake()  # which of the two it was is found out in the background
             raise self._unreachable()
         alerts: list[Alert] = []
-        result = None
+        refused = None
         try:
-            if not self._failing:  # whoever had the turn before may have found out
+            if self._failing:  # whoever had the turn before may have found out
+                raise self._unreachable()
+            if held is None or not held():
                 while len(self._held) + len(self._pending) > WITH_A_RESERVATION and time.monotonic() < deadline:
                     alerts += self._write_some()
-                result = self._on_store(lambda: self._answer(lines, work, deadline))
+                refused = self._on_store(lambda: self._answer(lines, work, deadline, alerts))
+        except StoreDownError:
+            raise
         except Exception as error:
             self._refused(error)
             raise self._unreachable() from error
         finally:
             self._turn.give()
             self._tell(alerts)
-        if result is None:
-            raise self._unreachable()
-        self._tell(result[1])
-        return result[0]
+        return refused
 
-    def _answer(self, lines: Sequence[Line], work: Callable[[Connection], T], deadline: float) -> tuple[T, list[Alert]]:
+    def _answer(
+        self,
+        lines: Sequence[Line],
+        work: Callable[[Connection], Refusal | None],
+        deadline: float,
+        alerts: list[Alert],
+    ) -> Refusal | None:
         store = self._opened()
         left = deadline - time.monotonic()
         store.wait_at_most(WAIT_SECONDS if left > WAIT_SECONDS * 0.8 else max(0.01, left))
         self._held = self._held or self._take(self._at_once)
         with store.transaction() as connection:
             more = [(line.budget.name, line.key) for line in lines]
-            alerts = post(store, connection, self._held, more, self._total_tags)
-            result = work(connection)
+            reached = post(store, connection, self._held, more, self._total_tags)
+            refused = work(connection)
         self._are_written()
-        return result, alerts
+        alerts += reached
+        return refused
 
     def _unreachable(self) -> StoreDownError:
         return StoreDownError(f"{self.name} does not answer")

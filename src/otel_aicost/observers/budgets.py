@@ -14,7 +14,7 @@ from otel_aicost.budgets.window import FOREVER, window_at
 from otel_aicost.ledger.balances import Refusal, Settlement
 from otel_aicost.ledger.writer import StoreDownError
 from otel_aicost.model import NANO_DIGITS, UNPRICED_USAGE
-from otel_aicost.observers.estimates import Lately, foresee
+from otel_aicost.observers.estimates import Estimate, Lately
 from otel_aicost.observers.fallback import fallen_back
 from otel_aicost.observers.local_counts import LocalCounts
 from otel_aicost.observers.refusals import because_down, because_over, because_stuck, because_unpriced, say_unpriced
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from otel_aicost.budgets.budget import Budget
-    from otel_aicost.budgets.window import Window
+    from otel_aicost.budgets.window import Period, Window
     from otel_aicost.errors import BudgetExceeded
     from otel_aicost.ledger.fleet import Fleet
     from otel_aicost.ledger.writer import Writer
     from otel_aicost.model import Call, Record, Unpriced
     from otel_aicost.observers.alerts import AlertObserver
-    from otel_aicost.observers.estimates import Estimate, Pricing
+    from otel_aicost.observers.estimates import Pricing
     from otel_aicost.observers.plans import Plans
 
     Ask: TypeAlias = Callable[["Hold", list[Line]], BudgetExceeded | None]
@@ -131,7 +131,7 @@ class BudgetObserver:
         return refused
 
     def _asked(self, hold: Hold, prompt: int, price: Pricing, ask: Ask) -> BudgetExceeded | None:
-        foreseen = foresee(hold.call, prompt, price)
+        foreseen = Estimate(hold.call, prompt, price)
         if foreseen.free:
             return None
         refused = self._decide(hold, foreseen, ask)
@@ -223,9 +223,7 @@ class BudgetObserver:
 
     def _foreseen(self, line: Line, foreseen: Estimate, call: Call) -> Line:
         """The line with what the call may take: at the most, or as such calls lately did."""
-        amounts = foreseen.most
-        if line.budget.mode == "balanced":
-            amounts = self._lately.usual(call, foreseen)
+        amounts = self._lately.usual(call, foreseen) if line.budget.mode == "balanced" else foreseen.most()
         if foreseen.unpriced is None:
             return line._replace(amounts=amounts)
         if line.budget.on_unpriced == "assume":
@@ -314,7 +312,17 @@ class BudgetObserver:
 
 
 def _window(budget: Budget, at: int) -> Window:
-    return FOREVER if budget.period.kind == "call" else window_at(budget.period, at, _zone(budget.timezone))
+    period = budget.period
+    if period.kind in {"call", "forever"}:
+        return FOREVER
+    last = _windows.get((period, budget.timezone))
+    if last is None or not (last.start or 0) <= at < (last.end or 0):
+        last = _windows[period, budget.timezone] = window_at(period, at, _zone(budget.timezone))
+    return last
+
+
+_windows: dict[tuple[Period, str], Window] = {}
+"""The window of each period that the last call began in: the next is nearly always the same."""
 
 
 @cache

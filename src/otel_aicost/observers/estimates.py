@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from otel_aicost.budgets.budget import Amounts
 from otel_aicost.model import (
@@ -14,7 +14,7 @@ from otel_aicost.model import (
     Cost,
     Unpriced,
 )
-from otel_aicost.text_tokens import BYTES_PER_TOKEN, tokens_of_request
+from otel_aicost.text_tokens import BYTES_PER_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,43 +34,41 @@ _WITHOUT_OUTPUT: Final = frozenset({"embeddings"})
 _NO_PRICE: Final = frozenset({UNPRICED_MODEL, UNPRICED_PROVIDER, UNPRICED_DATE, UNPRICED_CONDITION})
 
 
-class Estimate(NamedTuple):
-    """What a call may take."""
+class Estimate:
+    """What a call may take. Each way to see it is a price, and is worked out when it is asked for."""
 
-    most: Amounts
-    """In the worst case."""
-    usual: Amounts
-    """Where nothing is known of such calls."""
-    free: bool
-    """It has a price, and that is zero."""
-    unpriced: Unpriced | None
-    """Its model has no price. Without it and with no money in `most`: the price is for what no request tells."""
+    __slots__ = ("_call", "_dearest", "_most", "_nano", "_output", "_price", "_prompt", "free", "unpriced")
 
+    def __init__(self, call: Call, prompt: int, price: Pricing) -> None:
+        """Foresee a call whose prompt has about so many tokens; `price` is the catalogue's."""
+        self._call, self._price, self._prompt = call, price, prompt
+        self._output = _asked(call.parameters.get(_MAX_TOKENS), 0)
+        # A token is a byte at the least: so many tokens as bytes is more than any tokeniser makes of a text.
+        self._most = _usage(call, prompt * BYTES_PER_TOKEN, self._output or MOST_OUTPUT_TOKENS)
+        cost = price(call, self._most)
+        self._nano = _nano(cost)
+        self._dearest: int | None = None if self._nano else 0
+        self.free = isinstance(cost, Cost) and not cost.total
+        """It has a price, and that is zero."""
+        self.unpriced = cost if isinstance(cost, Unpriced) and cost.reason in _NO_PRICE else None
+        """Its model has no price. Without it and with no money in `most`: the price is for what no request tells."""
 
-def estimate(call: Call, body: Mapping[str, Any], price: Pricing) -> Estimate:
-    """Foresee a call from its request; `price` is the catalogue's."""
-    return foresee(call, tokens_of_request(body), price)
+    def most(self) -> Amounts:
+        """In the worst case."""
+        if self._dearest is None:
+            self._dearest = max(self._nano, _nano(self._price(self._call, _written(self._most))))
+        return Amounts(self._dearest, _total(self._most), 1)
 
+    def usual(self) -> Amounts:
+        """Where nothing is known of such calls."""
+        usage = _usage(self._call, self._prompt, self._output or USUAL_OUTPUT_TOKENS)
+        return Amounts(_nano(self._price(self._call, usage)) if self._nano else 0, _total(usage), 1)
 
-def foresee(call: Call, prompt: int, price: Pricing) -> Estimate:
-    """Foresee a call whose prompt has about so many tokens."""
-    count = _asked(call.parameters.get("gen_ai.request.choice.count"), 1)
-    limit = call.parameters.get(_MAX_TOKENS)
-    # A token is a byte at the least: so many tokens as bytes is more than any tokeniser makes of a text.
-    most = _usage(call, count, prompt * BYTES_PER_TOKEN, _asked(limit, MOST_OUTPUT_TOKENS) * count)
-    usual = _usage(call, count, prompt, _asked(limit, USUAL_OUTPUT_TOKENS) * count)
-    cost = price(call, most)
-    if isinstance(cost, Unpriced):
-        return Estimate(_tokens(most), _tokens(usual), free=False, unpriced=cost if cost.reason in _NO_PRICE else None)
-    if not cost.total:
-        return Estimate(_tokens(most), _tokens(usual), free=True, unpriced=None)
-    dearest = max(_nano(cost), _nano(price(call, _written(most))))
-    return Estimate(
-        _tokens(most)._replace(nano=dearest),
-        _tokens(usual)._replace(nano=_nano(price(call, usual))),
-        free=False,
-        unpriced=None,
-    )
+    def at_most(self, nano: int, tokens: int) -> Amounts:
+        """So much, unless such a call cannot take it."""
+        if nano > self._nano:
+            nano = min(nano, self.most().nano or MOST_NANO)
+        return Amounts(nano, min(tokens, _total(self._most)), 1)
 
 
 class Lately:
@@ -95,9 +93,8 @@ class Lately:
         """What such a call usually takes; never more than it can."""
         mean = self._means.get((call.provider, call.operation, call.request_model or ""))
         if mean is None:
-            return foreseen.usual
-        nano = min(int(mean[0]) + 1, foreseen.most.nano or MOST_NANO)
-        return Amounts(nano, min(int(mean[1]) + 1, foreseen.most.tokens), 1)
+            return foreseen.usual()
+        return foreseen.at_most(int(mean[0]) + 1, int(mean[1]) + 1)
 
     def of(self, record: Record) -> Amounts:
         """What a call of this kind usually takes; nothing where none has ended yet."""
@@ -105,12 +102,13 @@ class Lately:
         return Amounts() if mean is None else Amounts(int(mean[0]), int(mean[1]), 1)
 
 
-def _usage(call: Call, count: int, prompt: int, output: int) -> dict[str, Quantity]:
+def _usage(call: Call, prompt: int, output: int) -> dict[str, Quantity]:
     if call.usage:
         return dict(call.usage)
+    count = _asked(call.parameters.get("gen_ai.request.choice.count"), 1)
     if call.operation == "image_generation":
         return {"output_images": count}
-    return {"input_tokens": prompt, "output_tokens": 0 if call.operation in _WITHOUT_OUTPUT else output}
+    return {"input_tokens": prompt, "output_tokens": 0 if call.operation in _WITHOUT_OUTPUT else output * count}
 
 
 def _written(usage: Mapping[str, Quantity]) -> dict[str, Quantity]:
@@ -119,10 +117,6 @@ def _written(usage: Mapping[str, Quantity]) -> dict[str, Quantity]:
         return dict(usage)
     prompt = usage["input_tokens"]
     return {**usage, "cache_write_tokens": prompt, "cache_write_1h_tokens": prompt}
-
-
-def _tokens(usage: Mapping[str, Quantity]) -> Amounts:
-    return Amounts(0, _total(usage), 1)
 
 
 def _total(usage: Mapping[str, Quantity]) -> int:
