@@ -9,7 +9,7 @@ seconds since the epoch.
 from __future__ import annotations
 
 from decimal import Decimal
-from operator import neg
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from otel_aicost import faults
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from otel_aicost.budgets.budget import Line
+    from otel_aicost.budgets.window import Window
     from otel_aicost.ledger.slices import Share
     from otel_aicost.ledger.store import Connection
 
@@ -99,11 +100,13 @@ def reserve(  # noqa: PLR0913, PLR0917 - of a reservation
 
     `grace_ns` is that of `expire`; `seen` is told how each window stood.
     """
-    decided = _decide(connection, lines, now_ns, grace_ns, seen)
-    if isinstance(decided, Refusal):
-        return decided
-    for line in decided:
-        _add(connection, line, reserved=line.amounts)
+    if not _taken_at_once(connection, lines, seen):
+        decided = _decide(connection, lines, now_ns, grace_ns, seen)
+        if isinstance(decided, Refusal):
+            return decided
+        for line in decided:
+            _add(connection, line, reserved=line.amounts)
+    for line in lines:
         connection.execute(_RESERVE, (identifier, *_key(line), *line.amounts, until_ns))
     return None
 
@@ -127,17 +130,14 @@ def grant(connection: Connection, identifier: str, line: Line, until_ns: int) ->
     return line.amounts
 
 
-def still_holds(connection: Connection, identifiers: Sequence[str], lines: Sequence[Line]) -> bool:
-    """Whether a call may be admitted from slices that were reserved before, one for each line; see `grant`."""
-    for identifier, told in zip(identifiers, lines, strict=True):
-        if connection.execute(_SLICE, (identifier, *_key(told))).fetchone() is None:
-            return False
-        balance = _balance(connection, told)
-        line = with_limits(told, limits_now(connection, told)) if balance.limited else told
-        others = Amounts(*map(sum, zip(balance.spent, balance.reserved, map(neg, line.amounts), strict=True)))
-        if not line.passes and exceeded(line.checked, others, line.amounts) is not None:
-            return False
-    return True
+def still_holds(connection: Connection, identifier: str, told: Line) -> bool:
+    """Whether a call may be admitted from a slice that was reserved before; see `grant`. One look, no transaction."""
+    place = (identifier, *_key(told))
+    row = connection.execute(_STILL, (*place, told.budget.name, told.key, *_span(told.window))).fetchone()
+    line = with_limits(told, limits_now(connection, told)) if row[3] else told
+    # What is reserved holds the slice, and so the call.
+    others = Amounts(*(taken - mine for taken, mine in zip(row[:3], line.amounts, strict=True)))
+    return bool(row[4]) and (line.passes or exceeded(line.checked, others, line.amounts) is None)
 
 
 def settle(connection: Connection, call_id: str | None, settlement: Settlement, now_ns: int) -> list[Alert]:
@@ -214,6 +214,22 @@ def with_limits(line: Line, limits: Limits) -> Line:
     return line._replace(limits=limits, checked=checked)
 
 
+def _taken_at_once(connection: Connection, lines: Sequence[Line], seen: Seen | None) -> bool:
+    """Reserve in windows that are there and have room, a statement each; nothing is changed where one has not."""
+    for index, line in enumerate(lines):
+        limited = [limit for limit in zip(line.amounts, line.checked, strict=True) if limit[1] is not None]
+        values = (*line.limits, *line.amounts, *_key(line), *(value for both in limited for value in (*both, both[1])))
+        unchecked = tuple(limit is None for limit in line.checked)
+        rows = () if line.window.group else connection.execute(_take(unchecked), values).fetchall()
+        if not rows:
+            for done in lines[:index]:
+                connection.execute(_GIVE_BACK, (*_twice(done.amounts), *_key(done)))
+            return False
+        if seen is not None:
+            seen(line, Amounts(*(now - mine for now, mine in zip(rows[0], line.amounts, strict=True))))
+    return True
+
+
 def _decide(
     connection: Connection, lines: Sequence[Line], now_ns: int, grace_ns: int, seen: Seen | None = None
 ) -> list[Line] | Refusal:
@@ -245,12 +261,16 @@ def _key(line: Line) -> tuple[str, str, str]:
     return line.budget.name, line.key, line.window.id
 
 
+def _span(window: Window) -> tuple[str, str, int]:
+    """The first and the last id of the windows that count, and the instant they have to count until."""
+    first, last = (window.group, window.group + AFTER_DIGITS) if window.group else (window.id, window.id)
+    return first, last, window.start or 0
+
+
 def _balance(connection: Connection, line: Line) -> _Balance:
     """How the window stands; a rolling one is the sum of its steps that still count."""
-    window = line.window
-    first, last = (window.group, window.group + AFTER_DIGITS) if window.group else (window.id, window.id)
-    row = connection.execute(_BALANCE, (line.budget.name, line.key, first, last, window.start or 0)).fetchone()
-    until = row[6] if row[6] is not None else counts_until(line.budget.period, window)
+    row = connection.execute(_BALANCE, (line.budget.name, line.key, *_span(line.window))).fetchone()
+    until = row[6] if row[6] is not None else counts_until(line.budget.period, line.window)
     return _Balance(Amounts(*row[:3]), Amounts(*row[3:6]), until, Decimal(str(row[7] or 0)), bool(row[8]))
 
 
@@ -316,14 +336,22 @@ def _alerts(connection: Connection, line: Line, now_ns: int) -> list[Alert]:
 
 _UNITS: Final = ("nano", "tokens", "calls")
 _SAME: Final = "budget = ? AND key = ? AND window_id = ?"
+_COUNTING: Final = """
+    FROM budget_windows
+    WHERE budget = ? AND key = ? AND window_id >= ? AND window_id <= ?
+          AND (counts_until IS NULL OR counts_until > ?)
+"""
 _BALANCE: Final = f"""
     SELECT {", ".join(f"CAST(coalesce(sum({kind}_{unit}), 0) AS BIGINT)" for kind in ("spent", "reserved") for unit in _UNITS)},
            min(CASE WHEN spent_calls + reserved_calls > 0 THEN counts_until END), max(CAST(alerted AS REAL)),
            EXISTS (SELECT 1 FROM budget_limits)
-    FROM budget_windows
-    WHERE budget = ? AND key = ? AND window_id >= ? AND window_id <= ?
-          AND (counts_until IS NULL OR counts_until > ?)
+    {_COUNTING}
 """  # noqa: S608, E501 - constants
+_STILL: Final = f"""
+    SELECT {", ".join(f"CAST(coalesce(sum(spent_{unit} + reserved_{unit}), 0) AS BIGINT)" for unit in _UNITS)},
+           EXISTS (SELECT 1 FROM budget_limits), EXISTS (SELECT 1 FROM reservations WHERE id = ? AND {_SAME})
+    {_COUNTING}
+"""  # noqa: S608 - constants
 _LEFT: Final = "CASE WHEN budget_windows.reserved_{unit} > ? THEN budget_windows.reserved_{unit} - ? ELSE 0 END"
 _ADD: Final = f"""
     INSERT INTO budget_windows (budget, key, window_id, starts_at, counts_until, limit_nano, limit_tokens, limit_calls,
@@ -334,6 +362,21 @@ _ADD: Final = f"""
     {", ".join(f"spent_{unit} = budget_windows.spent_{unit} + excluded.spent_{unit}" for unit in _UNITS)},
     {", ".join(f"reserved_{unit} = excluded.reserved_{unit} + {_LEFT.format(unit=unit)}" for unit in _UNITS)}
 """  # noqa: S608 - constants
+
+
+@cache
+def _take(unchecked: tuple[bool, ...]) -> str:
+    """Reserve if nothing was set by hand and there is room, as `exceeded` has it; what is taken then is returned."""
+    limited = [unit for unit, skipped in zip(_UNITS, unchecked, strict=True) if not skipped]
+    room = [f"spent_{unit} + reserved_{unit} + ? <= ? AND spent_{unit} + reserved_{unit} < ?" for unit in limited]
+    return f"""
+        UPDATE budget_windows SET {", ".join(f"limit_{unit} = ?" for unit in _UNITS)},
+               {", ".join(f"reserved_{unit} = reserved_{unit} + ?" for unit in _UNITS)}
+        WHERE {" AND ".join([_SAME, *room, "NOT EXISTS (SELECT 1 FROM budget_limits)"])}
+        RETURNING {", ".join(f"spent_{unit} + reserved_{unit}" for unit in _UNITS)}
+    """  # noqa: S608 - constants
+
+
 _GIVE_BACK: Final = f"""
     UPDATE budget_windows SET {", ".join(f"reserved_{unit} = {_LEFT.format(unit=unit)}" for unit in _UNITS)}
     WHERE {_SAME}

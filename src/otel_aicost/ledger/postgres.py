@@ -13,7 +13,7 @@ import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from otel_aicost.config import Server
     from otel_aicost.ledger.row import Row
+
+    T = TypeVar("T")
 
 SCHEMA: Final = "aicost"
 """The PostgreSQL schema of our tables: the database may be shared with the application's own."""
@@ -198,6 +200,11 @@ class PostgresStore:
                 return 0
             (count,) = connection.execute(_FOLD, (before_ns, limit)).fetchone() or (0,)
             return int(count)
+
+    def ask(self, work: Callable[[Connection], T]) -> T:
+        """Read, in a transaction all the same: that is how answers are waited for here."""
+        with self.reading() as connection:
+            return work(connection)
 
     def stamp(self) -> None:
         """Nothing: to ask is a round trip, what a slice is there to save."""

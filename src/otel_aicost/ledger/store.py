@@ -9,18 +9,20 @@ import time
 from functools import cache
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar
 
 from otel_aicost import faults
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import file, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from otel_aicost.ledger.row import Row
     from otel_aicost.ledger.slices import Stamp
+
+T = TypeVar("T")
 
 BUSY_SECONDS: Final = 1.0
 LOOK_MS: Final = 10
@@ -78,6 +80,9 @@ class Store(Protocol):
     def reading(self) -> AbstractContextManager[Connection]:
         """All that is read inside is of the same moment, and nobody waits for it."""
 
+    def ask(self, work: Callable[[Connection], T]) -> T:
+        """Read without a transaction, where it does not matter that statements see different moments."""
+
     def insert(self, rows: Sequence[Row]) -> set[str]:
         """Add calls, in the transaction if one is open; one that is there already (by its id) stays as it is.
 
@@ -127,6 +132,7 @@ class FileStore:
         self._number = next(_numbers)
         # SQLite follows links and names its companions after the target; so must whoever moves the file.
         self.path = path = Path(os.path.realpath(path))
+        self._place = str(path)
         self._most = BATCH
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             msg = f"{path} needs SQLite 3.35 or newer; this Python has {sqlite3.sqlite_version}"
@@ -204,6 +210,13 @@ class FileStore:
         except _FROM_SQLITE as error:
             self._explain(error)
 
+    def ask(self, work: Callable[[Connection], T]) -> T:
+        """Read without a transaction: to begin and end one takes as long as to read."""
+        try:
+            return work(self.connection)
+        except _FROM_SQLITE as error:
+            self._explain(error)
+
     def lock(self, keys: Iterable[tuple[str, str]]) -> None:
         """Nothing to do: a transaction holds the write lock of the whole file."""
 
@@ -213,7 +226,7 @@ class FileStore:
 
     def moved(self) -> bool:
         """Whether another file, or none, is at the path by now: what is written here would not be found."""
-        return file.identity(self.path) != self.identity
+        return file.identity(self._place) != self.identity
 
     def stamp(self) -> Stamp:
         """How the file is now: another value whenever another connection has written, of whatever process."""

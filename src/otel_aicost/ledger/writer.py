@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from otel_aicost import faults
@@ -176,10 +177,9 @@ class Writer:
         Raises `StoreDownError` when the ledger does not answer, and from then on at once until it does again.
         """
         slices = self._slices
-        if slices is not None and all([line.budget.mode == "balanced" for line in lines]):
-            if self._from_slices(slices, identifier, lines):
-                return None
-            return self._reserve_slices(slices, identifier, lines)
+        if slices is not None and all(line.budget.mode == "balanced" for line in lines):
+            admitted = self._from_slices(slices, identifier, lines)
+            return None if admitted else self._reserve_slices(slices, identifier, lines, again=admitted is None)
         refused = self._ask(lines, lambda connection: self._reserve(connection, identifier, lines))
         if refused is None:
             self._lease(identifier)
@@ -264,22 +264,23 @@ class Writer:
         until = now + self._lease_ns
         return balances.reserve(connection, identifier, lines, now, until, self._grace_ns, self.seen)
 
-    def _from_slices(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> bool:
-        """Admit without a transaction: the ledger is far away, or nobody else has written since the slices were made."""
+    def _from_slices(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> bool | None:
+        """Admit without a transaction; `None`: somebody else has the turn."""
         if not self._near:
             return slices.take(identifier, lines)
-        if not slices.any or not self._turn.take(0):
+        if self._failing or not slices.any:
             return False
+        if not self._turn.take(0):
+            return None
         try:
-            store = self._store
-            return store is not None and slices.take(identifier, lines, store.stamp())
+            return self._still(slices, identifier, lines)
         except LedgerError:
             return False  # whoever writes next finds it, too, and knows what to do
         finally:
             self._turn.give()
 
-    def _reserve_slices(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> Refusal | None:
-        """Reserve for one call in the ledger, and slices for those after it; where others wrote, see what that changes."""
+    def _reserve_slices(self, slices: Slices, identifier: str, lines: Sequence[Line], *, again: bool) -> Refusal | None:
+        """Reserve for one call in the ledger, and slices for those after it; first look `again` at those held."""
         name = slice_name(identifier)
         grants: list[tuple[Line, Amounts]] = []
         stamp: Stamp = None
@@ -297,7 +298,7 @@ class Writer:
 
         def still() -> bool:
             nonlocal held
-            held = self._near and self._still(slices, identifier, lines)
+            held = again and self._still(slices, identifier, lines)
             if not held:
                 self._give_back(slices.dropped(lines))
             return held
@@ -314,14 +315,18 @@ class Writer:
         return refused
 
     def _still(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> bool:
-        """Admit from slices although others wrote: the balances have room for them as they are now."""
-        store, names = self._store, slices.fitting(lines)
-        if store is None or names is None or self._held or self._pending:  # of these the ledger knows nothing yet
+        """Admit from slices: nobody else has written since, or what they wrote leaves room for the call."""
+        store = self._store
+        if store is None:
             return False
-        with store.reading() as connection:
-            if not balances.still_holds(connection, names, lines):
-                return False
-            stamp = store.stamp()
+        stamp = store.stamp()
+        if slices.take(identifier, lines, stamp):
+            return True
+        names = slices.fitting(lines)
+        if names is None or self._held or self._pending:  # of these the ledger knows nothing yet
+            return False
+        if not store.ask(lambda connection: all(map(partial(balances.still_holds, connection), names, lines))):
+            return False
         slices.stamped(lines, stamp)
         return slices.take(identifier, lines, stamp)
 
@@ -350,21 +355,20 @@ class Writer:
             raise self._unreachable()
         alerts: list[Alert] = []
         refused = None
+        unreachable = self._failing  # whoever had the turn before may have found out
         try:
-            if self._failing:  # whoever had the turn before may have found out
-                raise self._unreachable()
-            if held is None or not held():
+            if not (unreachable or (held is not None and held())):
                 while len(self._held) + len(self._pending) > WITH_A_RESERVATION and time.monotonic() < deadline:
                     alerts += self._write_some()
                 refused = self._on_store(lambda: self._answer(lines, work, deadline, alerts))
-        except StoreDownError:
-            raise
         except Exception as error:
             self._refused(error)
             raise self._unreachable() from error
         finally:
             self._turn.give()
             self._tell(alerts)
+        if unreachable:
+            raise self._unreachable()
         return refused
 
     def _answer(
@@ -380,7 +384,11 @@ class Writer:
         self._held = self._held or self._take(self._at_once)
         with store.transaction() as connection:
             more = [(line.budget.name, line.key) for line in lines]
-            reached = post(store, connection, self._held, more, self._total_tags)
+            reached = []
+            if self._held:
+                reached = post(store, connection, self._held, more, self._total_tags)
+            else:
+                store.lock(more)
             refused = work(connection)
         self._are_written()
         alerts += reached
