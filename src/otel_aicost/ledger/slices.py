@@ -88,6 +88,8 @@ class Slices:
                 return False
             for line, one in zip(lines, found, strict=True):
                 one.left, one.rest = _less(one.left, line.amounts), _less(one.rest, line.amounts)
+                if stamp is not None:  # what was right just now may go on until it is used up
+                    one.until = time.monotonic() + SECONDS
             self._taken[identifier] = tuple(map(Share, [one.id for one in found], lines))
         return True
 
@@ -105,7 +107,7 @@ class Slices:
                     one.stamp = stamp
 
     def asked_often(self, lines: Sequence[Line]) -> bool:
-        """Whether the call before, in each of these, is so short ago that a slice would have been of use to this one."""
+        """Whether the call before, in each of these, was so lately that a slice would have been of use to this one."""
         now = time.monotonic()
         if len(self._asked_at) > REMEMBERED:
             self._asked_at.clear()

@@ -87,8 +87,8 @@ class Writer:
         """Open nothing yet. `name` tells people which ledger it is.
 
         Calls older than `retention_days` become daily totals; 0 keeps them for ever. `sliced`: budgets in balanced
-        mode are leased in slices; where the ledger is `near`, those are used only while it is as it was. `grace_seconds`
-        is that of `balances.expire`. If it is not `alone`, what it gives up is kept elsewhere, and not lost. `at_once`:
+        mode are leased in slices; where the ledger is `near`, only while it is as it was. `grace_seconds` is that
+        of `balances.expire`. If it is not `alone`, what it gives up is kept elsewhere, and not lost. `at_once`:
         the most records in one transaction.
         `total_tags` are the tags that running totals are kept apart by; `None`: no totals are kept.
         """
