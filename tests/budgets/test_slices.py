@@ -173,12 +173,13 @@ def test_a_long_call_keeps_its_share(ledger):
     far.close(5)
 
 
+@pytest.mark.parametrize("near", [False, True], ids=["far", "near"])
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_calls_cost_nothing_stays_reserved(ledger, look, monkeypatch, seed):
+def test_whatever_calls_cost_nothing_stays_reserved(ledger, look, monkeypatch, seed, near):
     """Calls of several budgets at once, dear, cheap, failed, in any order: in the end each balance is its entries."""
     chance = random.Random(seed)
     monkeypatch.setattr(slices, "SECONDS", chance.choice([0.001, 0.05, 3600.0]))
-    far = Writer(lambda: FileStore(ledger), "far", sliced=True)
+    far = Writer(lambda: FileStore(ledger), "far", sliced=True, near=near)
     open_calls = {}
     for number in range(100):
         names = chance.sample("abc", chance.randint(1, 3))
@@ -214,7 +215,7 @@ from otel_aicost.ledger.store import FileStore
 from otel_aicost.ledger.writer import Writer
 ledger, limit = Path(sys.argv[1]), 3000
 def work():
-    writer = Writer(lambda: FileStore(ledger), "far", sliced=True)
+    writer = Writer(lambda: FileStore(ledger), "far", sliced=True, near=sys.argv[2] == "near")
     admitted = 0
     for number in range(500):
         name = f"{os.getpid()}-{number}"
@@ -240,11 +241,12 @@ print(sum(int(os.read(heard, 20)) for heard in children))
 """
 
 
-def test_processes_with_slices_never_pass_a_limit_together(ledger, look):
+@pytest.mark.parametrize("where", ["far", "near"])
+def test_processes_with_slices_never_pass_a_limit_together(ledger, look, where):
     """Eight processes try 4000 calls of known cost under a limit of 3000: what they leave fits afterwards, exactly."""
     path = os.pathsep.join([str(TESTS), *(entry for entry in sys.path if entry)])
     done = subprocess.run(
-        [sys.executable, "-c", RACER, str(ledger)],
+        [sys.executable, "-c", RACER, str(ledger), where],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
