@@ -70,6 +70,8 @@ def with_a_slice(writer, **more):
 
 def in_memory(writer, monkeypatch, name, *lines):
     """Whether the call is admitted without a transaction."""
+    assert writer._turn.take(10)  # nobody writes
+    writer._turn.give()
     with monkeypatch.context() as patch:
         patch.setattr(writer, "_ask", None)
         try:
@@ -187,17 +189,15 @@ def test_what_an_own_call_takes_beyond_its_reservation_counts_for_the_next(write
     assert refusal.spent == Amounts(LIMIT, 0, 1)
 
 
-def test_a_lower_limit_is_held_against_what_is_not_yet_written(ledger, writer, monkeypatch):
-    """A process knows of its own spend before the ledger does."""
+def test_calls_that_cost_what_was_expected_leave_the_slice_as_it_is(writer, monkeypatch):
+    """Those that the ledger admitted, and those that the slice did."""
     with_a_slice(writer)
-    with monkeypatch.context() as patch:
-        patch.setattr(writer, "_wake", lambda: None)  # the background is late
-        settle(writer, "a", taking(asked(), 100))
-        by_hand(ledger, 300)
-        assert writer.reserve("c", [asked()]) is None  # 100 spent, 10 reserved, and what the slice holds
-        by_hand(ledger, 120)
-        settle(writer, "b", taking(asked(), 30))
-        assert writer.reserve("d", [asked()]) is not None
+    monkeypatch.setattr(writer, "_wake", lambda: None)  # nobody writes meanwhile, and has the turn
+    for name in "ab":
+        settle(writer, name, taking(asked(), 10))
+    for number in range(16):
+        assert in_memory(writer, monkeypatch, str(number), asked())
+        settle(writer, str(number), taking(asked(), 10))
 
 
 def test_what_was_spent_in_an_earlier_step_of_a_rolling_window_counts(writer, monkeypatch):

@@ -323,9 +323,10 @@ class Writer:
         if slices.take(identifier, lines, stamp):
             return True
         names = slices.fitting(lines)
-        if names is None or self._held or self._pending:  # of these the ledger knows nothing yet
-            return False
-        if not store.ask(lambda connection: all(map(partial(balances.still_holds, connection), names, lines))):
+        # What waits to be written took no more than was reserved for it and is no longer left of the slice.
+        if names is None or not store.ask(
+            lambda connection: all(map(partial(balances.still_holds, connection), names, lines))
+        ):
             return False
         slices.stamped(lines, stamp)
         return slices.take(identifier, lines, stamp)
