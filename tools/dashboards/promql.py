@@ -70,6 +70,12 @@ def gauge(metric: str, matchers: str = "", by: str = "", offset: str = "") -> st
     return f"max{_by(by)} ({metric}{_braces(matchers)}{_offset(offset)})"
 
 
+def top(what: str, by: str, period: str, offset: str) -> str:
+    """The top spenders of a calendar period by name; what has no name is told so."""
+    each = gauge(f"aicost_top_{what}", f'by="{by}",period="{period}",offset="{offset}"', "name")
+    return f'label_replace({each}, "name", "(no {by})", "name", "")'
+
+
 def part(of: str, whole: str) -> str:
     """The share; 0 where the whole is there and nothing of that kind, no answer where there is no whole."""
     return f"({of} or {whole} * 0) / ({whole} > 0)"

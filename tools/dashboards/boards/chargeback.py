@@ -5,22 +5,25 @@ from __future__ import annotations
 from tools.dashboards import look, overrides, panels
 from tools.dashboards.board import Board, Row, picks
 from tools.dashboards.panels import About, Panel, Query
-from tools.dashboards.promql import gauge
+from tools.dashboards.promql import gauge, top
 from tools.dashboards.variables import NEW_PRICES
 
 _UID = "aicost-chargeback"
 _MONTH = 'period="month",offset="$month"'
 _EXACT = "Exact: the ledger's own sum of the calendar month, in the exporter's time zone; unpriced calls are not in it."
-_SPENT = gauge("aicost_spend_usd", _MONTH)
+_NOW, _LAST = (top("spend_usd", "team", "month", offset) for offset in ("0", "1"))
 _USERS = gauge("aicost_top_names", f'by="user",{_MONTH}')
 
 
 def _top(what: str, tag: str) -> str:
-    return gauge(f"aicost_top_{what}", f'by="{tag}",{_MONTH}', "name")
+    return top(what, tag, "month", "$month")
 
 
 def _all(what: str) -> str:
-    return f"sum({_top(what, 'user')})"
+    return f"sum({_top(what, 'provider')})"
+
+
+_SPENT = _all("spend_usd")
 
 
 def _download(number: int) -> Panel:
@@ -133,7 +136,7 @@ _PARTS = Row(
                 height=10,
             ),
             "**Who pays** is said by the tags of the calls: `team`, `feature`, `user`, `job` (docs/tags.md). "
-            "`other` is all that is not among the greatest; a row without a name is calls without the tag.\n\n"
+            "`other` is all that is not among the greatest; `(no team)` and the like are calls without the tag.\n\n"
             "**Every table adds up to the month.** They are other cuts of the same money: never add two of them.\n\n"
             "**As a file:** menu of a table, *Inspect*, *Data*, *Download CSV*; or, with all names and to the "
             "nano-dollar, `aicost export` and `aicost report --by team`.\n\n"
@@ -157,7 +160,7 @@ _TREND = Row(
                 width=12,
                 height=9,
             ),
-            Query(gauge("aicost_top_spend_usd", 'by="team",period="month",offset="0"', "name"), "{{name}}"),
+            Query(_NOW, "{{name}}"),
             stacked=True,
         ),
         panels.table(
@@ -172,13 +175,9 @@ _TREND = Row(
                 height=9,
             ),
             {"name": "Team", "Value #A": "This month", "Value #B": "Last month", "Value #C": "Difference"},
-            Query(gauge("aicost_top_spend_usd", 'by="team",period="month",offset="0"', "name")),
-            Query(gauge("aicost_top_spend_usd", 'by="team",period="month",offset="1"', "name")),
-            Query(
-                gauge("aicost_top_spend_usd", 'by="team",period="month",offset="0"', "name")
-                + " - "
-                + gauge("aicost_top_spend_usd", 'by="team",period="month",offset="1"', "name")
-            ),
+            Query(_NOW),
+            Query(_LAST),
+            Query(f"{_NOW} - ({_LAST} or {_NOW} * 0)"),
             sort="This month",
         ),
     ),

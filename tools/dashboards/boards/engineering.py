@@ -203,7 +203,7 @@ _DEAREST = Row(
                 401,
                 "The ten dearest calls of the last 24 hours",
                 "Exact, from the ledger, for the chosen services, providers, models and features; whatever the time "
-                "range says. A click on the trace opens it in Tempo. `aicost explain` with the "
+                "range says. A click on the trace opens it in Tempo. `aicost calls --id` with the "
                 "call's id shows the whole bill.",
                 look.COUNT,
                 width=24,

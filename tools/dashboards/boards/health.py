@@ -139,8 +139,7 @@ _UNKNOWN = Row(
             About(
                 301,
                 "Why do calls have no price?",
-                "Calls per minute whose cost is not known, by reason. Approximate: a rate, for the shape. "
-                "`aicost prices check` names the models.",
+                "Calls per minute whose cost is not known, by reason. Approximate: a rate, for the shape.",
                 look.PER_MINUTE,
                 width=8,
                 height=8,

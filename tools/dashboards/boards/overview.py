@@ -5,7 +5,7 @@ from __future__ import annotations
 from tools.dashboards import look, overrides, panels
 from tools.dashboards.board import Board, Row, picks
 from tools.dashboards.panels import About, Panel, Query
-from tools.dashboards.promql import FILTER, gained, gauge, part, rate, total
+from tools.dashboards.promql import FILTER, gained, gauge, part, rate, top, total
 from tools.dashboards.variables import EXCEEDED, NEW_PRICES, SCOPE
 
 _EXACT = (
@@ -55,7 +55,7 @@ def _top(number: int, tag: str, title: str) -> Panel:
         height=8,
         empty=f"No call has the tag {tag}",
     )
-    wanted = gauge("aicost_top_spend_usd", f'by="{tag}",period="$period",offset="0"', by="name")
+    wanted = top("spend_usd", tag, "$period", "0")
     return panels.bars(about, Query(f"sort_desc(topk(10, {wanted}))", "{{name}}"))
 
 
