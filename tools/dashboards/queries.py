@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import promql_parser as promql
@@ -66,10 +67,17 @@ def filled(expr: str, values: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda found: known.get(found[1] or found[2], ".*"), expr)
 
 
+@cache
 def parsed(expr: str) -> promql.Expr:
     """The tree of an expression with variables. Raises ValueError where it is none."""
     tree: promql.Expr = promql.parse(filled(expr, {}))
     return tree
+
+
+@cache
+def asked_for(expr: str) -> tuple[tuple[promql.VectorSelector, tuple[Any, ...]], ...]:
+    """Each selector of an expression, and the nodes above it, the nearest last. Raises as `parsed` does."""
+    return tuple(selectors(parsed(expr)))
 
 
 def children(node: Any) -> list[Any]:  # noqa: ANN401 - promql_parser's nodes have no common attributes

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import promql_parser as promql
 
 from otel_aicost.names import EXPORTED, RUNNING_TOTALS
-from tools.dashboards.queries import Asked, children, labels_used, parsed, queries, selectors
+from tools.dashboards.queries import Asked, asked_for, children, labels_used, parsed, queries, selectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,25 +68,24 @@ def says_no_data(dashboard: Dashboard) -> Iterator[str]:
 
 def counters(dashboard: Dashboard) -> Iterator[str]:
     """A counter stands in a rate or an increase, or in the difference to itself some time ago."""
-    for asked, tree in _trees(dashboard):
+    for asked, _ in _trees(dashboard):
         if asked.kind == "variable":
             continue
-        for selector, above in selectors(tree):
-            if is_counter(selector.name or "") and not (_in_rate(above) or _in_difference(selector, above)):
-                yield f"{asked.where}: {selector.name} is a counter, and means nothing by itself"
+        for name in _bare_counters(asked.expr):
+            yield f"{asked.where}: {name} is a counter, and means nothing by itself"
 
 
 def rates(dashboard: Dashboard) -> Iterator[str]:
     """Rates are over `$__rate_interval`, so that no scrape falls between two points."""
     for asked, tree in _trees(dashboard):
-        if any(_in_rate(above) for _, above in selectors(tree)) and "$__rate_interval" not in asked.expr:
+        if any(_in_rate(above) for _, above in asked_for(asked.expr)) and "$__rate_interval" not in asked.expr:
             yield f"{asked.where}: a rate over something else than $__rate_interval"
 
 
 def one_exporter(dashboard: Dashboard) -> Iterator[str]:
     """Two exporters of one ledger never double a number: the greatest is taken before anything is added up."""
     for asked, tree in _trees(dashboard):
-        for selector, above in selectors(tree):
+        for selector, above in asked_for(asked.expr):
             groups = [node for node in above if isinstance(node, promql.AggregateExpr)]
             ours = (selector.name or "").startswith("aicost_") and selector.name not in EACH_EXPORTER
             if asked.kind != "variable" and ours and (not groups or str(groups[-1].op) != "max"):
@@ -94,7 +95,7 @@ def one_exporter(dashboard: Dashboard) -> Iterator[str]:
 def no_target(dashboard: Dashboard) -> Iterator[str]:
     """No query names a job, an instance or a pod of somebody's."""
     for asked, tree in _trees(dashboard):
-        for selector, _ in selectors(tree):
+        for selector, _ in asked_for(asked.expr):
             for matcher in selector.matchers.matchers:
                 if matcher.name in TARGET:
                     yield f"{asked.where}: {matcher.name} is not the same everywhere"
@@ -105,7 +106,7 @@ def exists(dashboard: Dashboard, recorded: set[str]) -> Iterator[str]:
     for asked, tree in _trees(dashboard):
         known: set[str] = {*TARGET, *_MADE}
         foreign = False
-        for selector, _ in selectors(tree):
+        for selector, _ in asked_for(asked.expr):
             metric = selector.name or ""
             foreign = foreign or metric in recorded or metric in PROMETHEUS_OWN
             if metric in recorded or metric in PROMETHEUS_OWN:
@@ -125,7 +126,10 @@ def exists(dashboard: Dashboard, recorded: set[str]) -> Iterator[str]:
 
 def used(expressions: list[str]) -> set[str]:
     """The families that some expressions ask for."""
-    found = {family_of(selector.name or "") for expr in expressions for selector, _ in selectors(parsed(expr))}
+    found = set()
+    for expr in expressions:
+        with suppress(ValueError):  # `parses` tells
+            found |= {family_of(selector.name or "") for selector, _ in asked_for(expr)}
     return {name for name in found if name is not None}
 
 
@@ -142,6 +146,15 @@ def _trees(dashboard: Dashboard) -> Iterator[tuple[Asked, promql.Expr]]:
             yield asked, parsed(asked.expr)
         except ValueError:
             continue  # `parses` tells
+
+
+@cache
+def _bare_counters(expr: str) -> tuple[str, ...]:
+    return tuple(
+        name
+        for selector, above in asked_for(expr)
+        if is_counter(name := selector.name or "") and not (_in_rate(above) or _in_difference(selector, above))
+    )
 
 
 def _nodes(tree: Any) -> Iterator[Any]:  # noqa: ANN401 - promql_parser's nodes have no common attributes
