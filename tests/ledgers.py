@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from otel_aicost.ledger.posting import Posted, post
 from otel_aicost.ledger.row import row
 from otel_aicost.ledger.store import FileStore
 from otel_aicost.model import CostPart, Record, Unpriced
@@ -30,6 +31,9 @@ BILL = replace(
 )
 """0.00275 + 0.0005 + 0.02 dollars."""
 
+TOTAL_TAGS = ("feature", "team", "job")
+"""The tags that running totals are kept apart by, unless the user names others."""
+
 
 def at(instant: str) -> int:
     """Nanoseconds of a UTC day or instant in ISO form."""
@@ -39,7 +43,8 @@ def at(instant: str) -> int:
 def write(path: Path, *records: Record, fold_before: str | None = None) -> Path:
     """Make a ledger of these records; calls before the day `fold_before` are folded into daily totals."""
     with closing(FileStore(path)) as store:
-        store.insert([row(each) for each in records])
+        with store.transaction() as connection:
+            post(store, connection, [Posted(row(each), None) for each in records], tags=TOTAL_TAGS)
         if fold_before is not None:
             store.fold(at(fold_before), len(records) + 1)
     return path

@@ -104,7 +104,8 @@ class Settings:
     stream_usage: StreamUsage = "estimate"
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     baggage_keys: tuple[str, ...] = ()
-    metric_tags: tuple[str, ...] = ()
+    metric_tags: tuple[str, ...] = ("feature", "team", "job")
+    """The tags that metrics, and the ledger's running totals, are kept apart by."""
     config: Path | None = DEFAULT_CONFIG
     """The file of budgets, or `None`: none is read."""
     daily_limit: Decimal | None = None
@@ -268,7 +269,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "stream_usage": (names.ENV_STREAM_USAGE, _stream_usage),
     "tags": (names.ENV_TAGS, _pairs),
     "baggage_keys": (names.ENV_BAGGAGE_KEYS, _words),
-    "metric_tags": (names.ENV_METRIC_TAGS, _words),
+    "metric_tags": (names.ENV_METRIC_TAGS, lambda text: () if text.lower() in _OFF else _words(text)),
     "config": (names.ENV_CONFIG, _config),
     "daily_limit": (names.ENV_DAILY_LIMIT, _dollars),
     "monthly_limit": (names.ENV_MONTHLY_LIMIT, _dollars),

@@ -142,10 +142,10 @@ def _writer(settings: Settings, lease_seconds: float) -> Writer | Fleet | None:
     if isinstance(settings.ledger, config.Server):
         from otel_aicost.ledger.fleet import Fleet  # noqa: PLC0415 - as below
 
-        return Fleet(settings.ledger, settings.retention_days, lease_seconds)
+        return Fleet(settings.ledger, settings.retention_days, lease_seconds, settings.metric_tags)
     from otel_aicost.ledger.writer import Writer  # noqa: PLC0415 - not needed without a ledger
 
-    return Writer.of_file(settings.ledger, settings.retention_days, lease_seconds)
+    return Writer.of_file(settings.ledger, settings.retention_days, lease_seconds, settings.metric_tags)
 
 
 def _budgets(plans: Plans, writer: Writer | Fleet | None, alerts: AlertObserver | None) -> BudgetObserver | None:

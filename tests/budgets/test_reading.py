@@ -61,6 +61,12 @@ def test_the_budgets_of_the_documentation_are_read():
     assert (call.period, call.limits) == (Period("call"), Limits(DOLLAR // 2))
 
 
+def test_a_plan_has_the_time_zone_of_its_file():
+    """What is shown by calendar periods is shown in the file's time zone, and in UTC where it names none."""
+    assert read(FILE).timezone == "Europe/Berlin"
+    assert read(one()).timezone == Plan().timezone == "UTC"
+
+
 def test_the_schema_agrees_with_the_reader():
     """The JSON schema for editors is one, and takes what the reader takes."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)

@@ -56,7 +56,7 @@ def test_calls_that_wait_in_the_log_are_in_it(path, tmp_path):
     """What a program that runs has written, and not yet merged into the file, is copied."""
     with closing(sqlite3.connect(path)) as open_by_another:
         open_by_another.execute(
-            "INSERT INTO rollups SELECT '2020-01-01', 'p', 'o', 'm', 's', 'ok', 'none', 0, NULL, NULL, '{}', 7, 0, 0, 0, 0, 0, 0"
+            "INSERT INTO rollups SELECT '2020-01-01', 'p', 'o', 'm', 's', 'ok', 'none', 0, NULL, NULL, '{}', 7, 0, 0, 0, 0, 0, 0, 0, 0"
         )
         open_by_another.commit()
         _copy(path, tmp_path / "copy.db")

@@ -30,6 +30,7 @@ BUDGET_TABLES = (
     "events",
     "alerts",
     "deliveries",
+    "refusals",
 )
 
 
@@ -37,7 +38,7 @@ def test_a_new_ledger_has_the_tables(ledger: Path, look: Callable[..., list[tupl
     """A new file has the tables, the view, the version, the mark and the write-ahead log."""
     FileStore(ledger).close()
     names = {name for (name,) in look("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
-    assert names == {"calls", "rollups", "spend", "meta", *BUDGET_TABLES}
+    assert names == {"calls", "rollups", "spend", "meta", "totals", "processes", *BUDGET_TABLES}
     assert look("PRAGMA user_version") == [(schema.VERSION,)]
     assert look("PRAGMA application_id") == [(schema.APPLICATION_ID,)]
     assert look("PRAGMA journal_mode") == [("wal",)]

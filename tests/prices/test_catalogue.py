@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import hashlib
 import logging
 import threading
@@ -522,3 +523,28 @@ def test_the_supplement_agrees_with_the_base_where_it_defers(shipped, base):
         for period in entry.periods:
             if period.defer:
                 assert base.find(entry.provider, entry.model.text, {}, period.start_ns)[0] is not None
+
+
+@pytest.mark.parametrize(
+    ("conditions", "saved"),
+    [
+        ({"processing": "batch"}, "6.25"),
+        ({"processing": "standard"}, "0"),
+        ({}, "0"),
+        ({"processing": "batch", "service_tier": "auto"}, "6.25"),
+    ],
+)
+def test_what_a_batch_saved_is_the_difference_to_single_calls(shipped, conditions, saved):
+    """A batch is held against the price of the same usage at the same time outside of one."""
+    usage = {"input_tokens": MILLION, "output_tokens": MILLION}
+    found = shipped.price("openai", ["gpt-4o"], usage, conditions, ns(TODAY))
+    assert found.batch_saved_nano == Decimal(saved) * 10**9
+
+
+def test_a_short_decimal_context_does_not_shorten_what_was_saved(shipped):
+    """The application's own context plays no part in what a batch saved."""
+    usage = {"input_tokens": 123_456_789, "output_tokens": 1}
+    with decimal.localcontext(prec=2):
+        found = shipped.price("openai", ["gpt-4o"], usage, {"processing": "batch"}, ns(TODAY))
+    plain = shipped.price("openai", ["gpt-4o"], usage, {}, ns(TODAY))
+    assert found.batch_saved_nano == (plain.total - found.total) * 10**9

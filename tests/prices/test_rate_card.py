@@ -488,3 +488,43 @@ def test_every_token_is_billed_once(fresh, read, five, hour, said):
     assert sum(part.quantity for part in found.parts) == usage["input_tokens"] + said
     exact = fresh * 3 + read * Decimal("0.3") + five * Decimal("3.75") + hour * 6 + said * 15
     assert abs(found.total - exact / MILLION) <= len(found.parts) * NANO / 2
+
+
+@pytest.mark.parametrize(
+    ("prices", "usage", "saved"),
+    [
+        (CHAT, {"input_tokens": 1000, "cache_read_tokens": 400, "output_tokens": 9}, 400 * 1250),
+        (CHAT, {"input_tokens": 400, "cache_read_tokens": 400}, 400 * 1250),
+        (CHAT, {"input_tokens": 1000, "cache_read_tokens": 0}, 0),
+        (CLAUDE, {"input_tokens": 1000, "cache_read_tokens": 400, "cache_write_tokens": 500}, 400 * 2700),
+        (
+            AUDIO,
+            {
+                "input_tokens": 100,
+                "input_audio_tokens": 50,
+                "cache_read_tokens": 30,
+                "cache_audio_read_tokens": 20,
+            },
+            20 * 31_600 + 10 * 3600,
+        ),
+        (
+            card(rate("input_tokens", "1"), rate("cache_read_tokens", "2")),
+            {"input_tokens": 9, "cache_read_tokens": 9},
+            0,
+        ),
+        (card(rate("cache_read_tokens", "2")), {"cache_read_tokens": 9}, 0),
+    ],
+)
+def test_what_the_cache_saved_is_the_difference_to_plain_input(prices, usage, saved):
+    """Tokens read from a cache are held against the price of the same tokens without one; a loss is no saving."""
+    found = prices.price(usage)
+    assert isinstance(found, Cost), found
+    assert found.cache_saved_nano == saved
+    assert found.batch_saved_nano == 0
+
+
+def test_what_the_cache_saved_is_of_the_tier_that_holds():
+    """Past a threshold, what is not cached costs more, and the cache saves more."""
+    tiered = card(rate("input_tokens", "1", tiers=((1000, Decimal(3)),)), rate("cache_read_tokens", "0.5"))
+    small, large = (tiered.price({"input_tokens": total, "cache_read_tokens": 600}) for total in (1000, 1001))
+    assert (small.cache_saved_nano, large.cache_saved_nano) == (600 * 500, 600 * 2500)

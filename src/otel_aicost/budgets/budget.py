@@ -174,6 +174,8 @@ class Plan:
     lease_seconds: float = LEASE_SECONDS
     alerts: AlertSettings | None = None
     """The section `alerts:`; `None`: there is none."""
+    timezone: str = "UTC"
+    """The file's: that of budgets which name none, and of the calendar periods that are shown."""
 
 
 def parse_money(text: str) -> int:

@@ -100,7 +100,7 @@ class _Reader(Reader):
             lines.setdefault(budget.name, line_of(node))
             told.append(budget)
         alerts = read_alerts(self, fields["alerts"], zone) if "alerts" in fields else None
-        return Plan(tuple(told), LEASE_SECONDS if lease is None else lease, alerts)
+        return Plan(tuple(told), LEASE_SECONDS if lease is None else lease, alerts, zone)
 
     def budget(self, node: yaml.Node, at: str, zone: str) -> Budget | None:
         fields = self.fields(node, at, ("name", "period"), _OPTIONAL)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from otel_aicost import config
 from otel_aicost.cli.options import ledger_option, ledger_path
 from otel_aicost.config import Server
 
@@ -38,4 +39,5 @@ def ship(path: Path | Server | None, outbox: str | None) -> None:
     if outbox is not None and not place.exists():
         msg = f"there is no outbox {place}"
         raise click.UsageError(msg)
-    click.echo(f"{fleet.ship(place, server):,} calls sent from {place} to {server}")
+    sent = fleet.ship(place, server, total_tags=config.load()[0].metric_tags)
+    click.echo(f"{sent:,} calls sent from {place} to {server}")

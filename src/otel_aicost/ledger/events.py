@@ -17,6 +17,7 @@ LIMIT_UNSET: Final = "limit_unset"
 DEFINITION_ADDED: Final = "definition_added"
 DEFINITION_CHANGED: Final = "definition_changed"
 BALANCE_REPAIRED: Final = "balance_repaired"
+TOTAL_REPAIRED: Final = "total_repaired"
 
 
 class Event(NamedTuple):

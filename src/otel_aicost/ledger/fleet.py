@@ -57,6 +57,7 @@ class Fleet:
         server: Server,
         retention_days: int = 0,
         lease_seconds: float = 60.0,
+        total_tags: Sequence[str] = (),
     ) -> None:
         """Connect to nothing yet; the arguments are those of `Writer`."""
         with contextlib.suppress(LedgerError):  # that it is missing is said when it is needed
@@ -64,7 +65,9 @@ class Fleet:
         self.server = server
         self.name = str(server)
         self._settlements: dict[str, Settlement] = {}
-        self._outbox = Writer(lambda: OutboxStore(server.outbox, self._settlements), str(server.outbox), alone=False)
+        self._outbox = Writer(
+            lambda: OutboxStore(server.outbox, self._settlements), str(server.outbox), alone=False, total_tags=None
+        )
         self._remote = Writer(
             self._opened,
             self.name,
@@ -75,13 +78,14 @@ class Fleet:
             # Those who could not renew because the server was away get the chance to.
             grace_seconds=lease_seconds / 2,
             alone=False,
+            total_tags=total_tags,
         )
         self._sent: deque[str] = deque(maxlen=KEPT)
         self._counting = threading.RLock()
         self._telling = self._closed = False
         self._store: PostgresStore | None = None
         self._lost = 0
-        self._sweeper = Sweeper(server, self._tell, lambda: self._remote.failing)
+        self._sweeper = Sweeper(server, self._tell, lambda: self._remote.failing, total_tags)
 
     @property
     def alert(self) -> Callable[[Alert], object] | None:
@@ -200,9 +204,12 @@ class Fleet:
 class Sweeper:
     """Sends, now and then, what processes that were killed, or met a server that was down, have left in the outbox."""
 
-    def __init__(self, server: Server, alert: Callable[[Alert], object], pause: Callable[[], bool]) -> None:
-        """`pause` says that the server is known to be away."""
+    def __init__(
+        self, server: Server, alert: Callable[[Alert], object], pause: Callable[[], bool], total_tags: Sequence[str]
+    ) -> None:
+        """`pause` says that the server is known to be away; `total_tags` are those of `Writer`."""
         self._server = server
+        self._total_tags = total_tags
         self._alert = alert
         self._pause = pause
         self._shelf = Shelf(server.outbox)
@@ -224,7 +231,7 @@ class Sweeper:
         try:
             before = time.time_ns() - int(FRESH_SECONDS * 1e9)
             if not self._pause() and self._shelf.any(before):
-                _ship(self._shelf, self._server, before, self._alert)
+                _ship(self._shelf, self._server, before, self._alert, self._total_tags)
         except BusyError:
             pass  # what waits is being sent, by another process of this host
         finally:
@@ -253,17 +260,21 @@ def _driver() -> type[PostgresStore]:
     return PostgresStore
 
 
-def ship(outbox: Path, server: Server, alert: Callable[[Alert], object] | None = None) -> int:
+def ship(
+    outbox: Path, server: Server, alert: Callable[[Alert], object] | None = None, total_tags: Sequence[str] = ()
+) -> int:
     """Send all that waits in `outbox` to the server, oldest first; returns how many calls that were.
 
     What the server has already changes nothing there. Raises `BusyError` while another process sends, `LedgerError`
     when the server or the outbox cannot be used; what was sent until then is out of the outbox.
     """
     shelf, now = Shelf(outbox), time.time_ns()
-    return _ship(shelf, server, now, alert) if shelf.any(now) else 0
+    return _ship(shelf, server, now, alert, total_tags) if shelf.any(now) else 0
 
 
-def _ship(shelf: Shelf, server: Server, before_ns: int, alert: Callable[[Alert], object] | None) -> int:
+def _ship(
+    shelf: Shelf, server: Server, before_ns: int, alert: Callable[[Alert], object] | None, total_tags: Sequence[str]
+) -> int:
     if not shelf.mine():
         msg = f"another process sends what waits in {shelf.path}"
         raise BusyError(msg)
@@ -274,7 +285,7 @@ def _ship(shelf: Shelf, server: Server, before_ns: int, alert: Callable[[Alert],
             store = store or opened(server)
             posted = [Posted(parcel.row, parcel.settlement) for parcel in parcels]
             with store.transaction() as connection:
-                alerts = post(store, connection, posted)
+                alerts = post(store, connection, posted, tags=total_tags)
             shelf.landed(parcels)
             shelf.mine()
             shipped, after = shipped + len(parcels), parcels[-1].number

@@ -52,15 +52,16 @@ class OutboxStore(FileStore):
             self.close()
             raise
 
-    def insert(self, rows: Sequence[Row]) -> None:
+    def insert(self, rows: Sequence[Row]) -> set[str]:
         """Add calls, and what they settle, in one transaction."""
         now = time.time_ns()
         identifiers = [str(row[0]) for row in rows]
         with self.transaction() if not self.connection.in_transaction else contextlib.nullcontext(self.connection):
-            super().insert(rows)
+            new = super().insert(rows)
             self.connection.executemany(_PUT, [(each, now, self._settled(each)) for each in identifiers])
         for identifier in identifiers:
             self._settlements.pop(identifier, None)
+        return new
 
     def _settled(self, identifier: str) -> str | None:
         settlement = self._settlements.get(identifier)

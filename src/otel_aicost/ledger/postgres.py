@@ -166,17 +166,17 @@ class PostgresStore:
             finally:
                 self._tidy()
 
-    def insert(self, rows: Sequence[Row]) -> None:
+    def insert(self, rows: Sequence[Row]) -> set[str]:
         """Add calls, in the transaction if one is open; one that is there already (by its id) stays as it is."""
         if self._inside is None:
             with self.transaction():
-                self.insert(rows)
-            return
+                return self.insert(rows)
         # In one order everywhere: two processes that send the same rows wait for each other, and not in a circle.
         ordered = sorted(rows, key=lambda row: str(row[0]))
         documents = [dict(zip(schema.CALL_COLUMNS, row, strict=True)) for row in ordered]
-        self._inside.execute(_INSERT, [json.dumps(documents, ensure_ascii=False)])
+        new = self._inside.execute(_INSERT, [json.dumps(documents, ensure_ascii=False)]).fetchall()
         self._inserted += [str(row[0]) for row in ordered]
+        return {identifier for (identifier,) in new}
 
     def lock(self, keys: Iterable[tuple[str, str]]) -> None:
         """Wait until nobody else has one of these (budget, key), and keep others from them until the end."""
@@ -423,7 +423,7 @@ _NOW_NS: Final = "CAST(extract(epoch FROM now()) * 1000000000 AS BIGINT)"
 _COLUMNS: Final = ", ".join(schema.CALL_COLUMNS)
 _INSERT: Final = f"""
     INSERT INTO calls ({_COLUMNS}) SELECT {_COLUMNS} FROM json_populate_recordset(NULL::calls, CAST(? AS json))
-    ON CONFLICT (id) DO NOTHING
+    ON CONFLICT (id) DO NOTHING RETURNING id
 """  # noqa: S608 - constants
 _LOCK: Final = "SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(? AS bigint[])) AS number"
 _SET_VERSION: Final = """

@@ -337,7 +337,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             last_trace_cost_nano INTEGER,
             last_trace_duration_ns INTEGER,
             PRIMARY KEY ({", ".join(TOTAL_KEY)})
-        )
+        ) WITHOUT ROWID
         """,
         f"""
         INSERT INTO totals ({", ".join(TOTAL_KEY)}, first_ns, calls, cost_nano, estimated_nano, input_tokens,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -94,13 +95,18 @@ class _Known(NamedTuple):
     now: int
 
 
-def standings(
-    connection: Connection, now_ns: int, budgets: Iterable[Budget] = (), name: str | None = None, key: str | None = None
+def standings(  # noqa: PLR0913, PLR0917 - each chooses
+    connection: Connection,
+    now_ns: int,
+    budgets: Iterable[Budget] = (),
+    name: str | None = None,
+    key: str | None = None,
+    only: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[Standing]:
     """Every window that counts at `now_ns`, by budget and key; the steps of a rolling window are one.
 
     `budgets`: those of a file, or none: then those that programs started with. One that has no window yet stands with
-    nothing spent. `name` and `key` choose.
+    nothing spent. `name` and `key` choose; `only`: of these budgets these keys, of the others all.
     """
     stored = definitions(connection)  # what programs hold calls to; the file may have changed since they started
     own = {budget.name: budget for budget in budgets} or stored
@@ -111,12 +117,29 @@ def standings(
         now_ns // 10**9,
     )
     seen = set()
-    for (budget, its_key, _), rows in groupby(_windows(connection, known.now, name, key), _place):
+    for (budget, its_key, _), rows in groupby(_chosen(connection, known.now, (name, key), only), _place):
         seen.add(budget)
         yield from _standing(budget, its_key, list(rows), known)
     for budget_name, defined in sorted(own.items()):
         if budget_name not in seen and name in (None, budget_name):
             yield from _untouched(defined, key, known)
+
+
+def how_many(connection: Connection, now_ns: int) -> dict[str, int]:
+    """Budget -> how many of its windows count at `now_ns`; one that rolls is one, whatever its steps."""
+    found: dict[str, int] = {}
+    now = now_ns // 10**9
+    for budget, count, rolls in connection.execute(_HOW_MANY, (now, now)).fetchall():
+        if rolls:
+            count = connection.execute(_KEYS, (now, now, budget)).fetchone()[0]  # noqa: PLW2901 - steps, so far
+        found[budget] = int(count)
+    return found
+
+
+def nearest(connection: Connection, now_ns: int, budget: str, most: int) -> list[str]:
+    """The keys of a budget whose windows are the nearest to their limits, as far as the last calls knew these."""
+    now = now_ns // 10**9
+    return [key for key, _ in connection.execute(_NEAREST, (now, now, budget, most)).fetchall()]
 
 
 def untouched(
@@ -133,12 +156,26 @@ def _reserved(connection: Connection, now_ns: int) -> dict[tuple[str, str, str],
     return {(row[0], row[1], row[2]): Amounts(*row[3:6]) for row in rows}
 
 
-def _windows(connection: Connection, now: int, name: str | None, key: str | None) -> Iterator[Sequence[Any]]:
-    where, parameters = "", [now, now]
+def _chosen(
+    connection: Connection, now: int, place: tuple[str | None, str | None], only: Mapping[str, Sequence[str]]
+) -> Iterator[Sequence[Any]]:
+    for budget, keys in only.items():
+        for each in keys:
+            yield from _windows(connection, now, budget, each, ())
+    yield from _windows(connection, now, *place, tuple(only))
+
+
+def _windows(
+    connection: Connection, now: int, name: str | None, key: str | None, without: tuple[str, ...]
+) -> Iterator[Sequence[Any]]:
+    where = ""
+    parameters: list[Any] = [now, now, *without]
+    if without:
+        where += f" AND budget NOT IN ({', '.join('?' * len(without))})"
     for column, value in (("budget", name), ("key", key)):
         if value is not None:
             where += f" AND {column} = ?"
-            parameters.append(value)  # type: ignore[arg-type]
+            parameters.append(value)
     cursor = connection.execute(_WINDOWS.format(where=where), parameters)
     while (row := cursor.fetchone()) is not None:  # there may be millions
         yield row
@@ -230,10 +267,25 @@ _RESERVED: Final = """
     FROM reservations
     WHERE lease_until_ns > ? GROUP BY budget, key, window_id
 """
+_COUNTS: Final = "(counts_until IS NULL OR counts_until > ?) AND (starts_at IS NULL OR starts_at <= ?)"
 _COLUMNS: Final = """budget, key, window_id, starts_at, counts_until, limit_nano, limit_tokens, limit_calls,
     spent_nano, spent_tokens, spent_calls, alerted"""
 _WINDOWS: Final = f"""
     SELECT {_COLUMNS} FROM budget_windows
-    WHERE (counts_until IS NULL OR counts_until > ?) AND (starts_at IS NULL OR starts_at <= ?){{where}}
+    WHERE {_COUNTS}{{where}}
     ORDER BY budget, key, window_id
+"""  # noqa: S608 - constants
+_HOW_MANY: Final = f"""
+    SELECT budget, count(*), max(CASE WHEN window_id LIKE '{ROLLING}%' THEN 1 ELSE 0 END) FROM budget_windows
+    WHERE {_COUNTS} GROUP BY budget ORDER BY budget
+"""  # noqa: S608 - constants
+_KEYS: Final = f"SELECT count(DISTINCT key) FROM budget_windows WHERE {_COUNTS} AND budget = ?"  # noqa: S608 - constants
+_SHARES: Final = ", ".join(
+    f"coalesce(sum(spent_{unit}) * 1.0 / max(CASE WHEN limit_{unit} > 0 THEN limit_{unit} END), 0) AS {unit}"
+    for unit in ("nano", "tokens", "calls")
+)
+_NEAREST: Final = f"""
+    SELECT key, CASE WHEN nano >= tokens AND nano >= calls THEN nano WHEN tokens >= calls THEN tokens ELSE calls END
+    FROM (SELECT key, {_SHARES} FROM budget_windows WHERE {_COUNTS} AND budget = ? GROUP BY key) AS shares
+    ORDER BY 2 DESC, 1 LIMIT ?
 """  # noqa: S608 - constants

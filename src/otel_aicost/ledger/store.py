@@ -74,8 +74,11 @@ class Store(Protocol):
     def reading(self) -> AbstractContextManager[Connection]:
         """All that is read inside is of the same moment, and nobody waits for it."""
 
-    def insert(self, rows: Sequence[Row]) -> None:
-        """Add calls, in the transaction if one is open; one that is there already (by its id) stays as it is."""
+    def insert(self, rows: Sequence[Row]) -> set[str]:
+        """Add calls, in the transaction if one is open; one that is there already (by its id) stays as it is.
+
+        Returns the ids of those that were not.
+        """
 
     def lock(self, keys: Iterable[tuple[str, str]]) -> None:
         """Nobody else changes the balances of these (budget, key) until the transaction ends."""
@@ -133,17 +136,20 @@ class FileStore:
             self.close()
             raise
 
-    def insert(self, rows: Sequence[Row]) -> None:
+    def insert(self, rows: Sequence[Row]) -> set[str]:
         """Add calls, `BATCH` rows a statement; one that is there already (by its id) stays as it is."""
+        new: set[str] = set()
         for start in range(0, len(rows), self._most):
             some = rows[start : start + self._most]
             size = next(size for size in SIZES if size >= len(some))
             # A repeated row changes nothing, its id conflicts; it saves a statement for every length.
             filled = [*some, *[some[-1]] * (size - len(some))]
             try:
-                self._patiently(_insert(size), list(chain.from_iterable(filled)))
+                added = self._patiently(_insert(size), list(chain.from_iterable(filled))).fetchall()
             except _FROM_SQLITE as error:
                 self._explain(error)
+            new.update(identifier for (identifier,) in added)
+        return new
 
     def fold(self, before_ns: int, limit: int) -> int:
         """Move up to `limit` calls that started before `before_ns` into `rollups`; returns how many.
@@ -277,7 +283,7 @@ def _code(error: Exception) -> int:
 def _insert(size: int) -> str:
     row = f"({', '.join('?' * len(schema.CALL_COLUMNS))})"
     columns = ", ".join(schema.CALL_COLUMNS)
-    return f"INSERT INTO calls ({columns}) VALUES {', '.join([row] * size)} ON CONFLICT (id) DO NOTHING"  # noqa: S608
+    return f"INSERT INTO calls ({columns}) VALUES {', '.join([row] * size)} ON CONFLICT (id) DO NOTHING RETURNING id"  # noqa: S608
 
 
 _ANY_OLD: Final = "SELECT 1 FROM calls WHERE started_ns < ? LIMIT 1"

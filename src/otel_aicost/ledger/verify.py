@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from otel_aicost.budgets.budget import Amounts, Limits
 from otel_aicost.budgets.definitions import limits_text
 from otel_aicost.budgets.window import STEPS
-from otel_aicost.ledger import events
+from otel_aicost.ledger import events, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
 
     level: str
     kind: str
-    """`balance`, `reserved`, `cost`, `missing call`, `rollup`, `file`, `lease`."""
+    """`balance`, `reserved`, `cost`, `missing call`, `rollup`, `total`, `file`, `lease`."""
     where: str
     """The budget and window, or the call."""
     stored: str
@@ -56,6 +56,11 @@ def findings(connection: Connection, now_ns: int) -> Iterator[Finding]:
             yield Finding(WRONG, kind, _named(window), _told(window.stored), _told(window.rebuilt))
     yield from _against_calls(connection)
     yield from _rollups(connection)
+    for row in connection.execute(_TOTALS + " LIMIT ?", (MOST_OF_A_KIND,)).fetchall():
+        stored = " ".join(str(word) for word in row[: len(_KIND)] if word)
+        figures = zip(_SUMMED, row[len(_KIND) :], strict=True)
+        wrong = ", ".join(f"{-missing:+,} {column}" for column, missing in figures if missing)
+        yield Finding(WRONG, "total", stored, f"{wrong} against its calls", "as much as the calls")
     for row in connection.execute(_LATE, (now_ns, MOST_OF_A_KIND)).fetchall():
         where = f"{events.subject(row[1], row[2])} {row[3]}"
         stored = f"{_told(Amounts(*row[4:7]))} reserved by {row[0]}"
@@ -114,7 +119,20 @@ def repair(connection: Connection, who: str, now_ns: int) -> int:
                 now_ns=now_ns,
             )
             repaired += 1
-    return repaired
+    return repaired + _repair_totals(connection, who, now_ns)
+
+
+def _repair_totals(connection: Connection, who: str, now_ns: int) -> int:
+    """Add to each running total what its calls have more, under no tag."""
+    rows = connection.execute(_TOTALS).fetchall()
+    for row in rows:
+        connection.execute(_ADD_TOTAL, (*row[: len(_KIND)], "{}", now_ns, *row[len(_KIND) :]))
+        named = " ".join(str(word) for word in row[: len(_KIND)] if word)
+        became = ", ".join(
+            f"{more:+,} {column}" for column, more in zip(_SUMMED, row[len(_KIND) :], strict=True) if more
+        )
+        events.add(connection, who, events.TOTAL_REPAIRED, named, was=None, became=became, now_ns=now_ns)
+    return len(rows)
 
 
 def _differing(connection: Connection, *, spent: bool, most: int | None = MOST_OF_A_KIND) -> list[_Window]:
@@ -233,6 +251,28 @@ _BAD_ROLLUPS: Final = """
           OR cache_write_tokens < 0 OR duration_ns < 0 OR length(day) <> 10
           OR (cost_source IS NOT NULL AND cost_nano IS NULL) LIMIT ?
 """
+_KIND: Final = schema.TOTAL_KEY[:-1]
+_SUMMED: Final = tuple(
+    column for column in schema.TOTAL_SUMS if column in schema.ROLLUP_SUMS and column != "duration_ns"
+)
+_SPENT_KIND: Final = ", ".join(f"coalesce({column}, '') AS {column}" for column in _KIND)
+_DIFFERENCE: Final = ", ".join(f"CAST(sum({column}) AS BIGINT)" for column in _SUMMED)
+# What the calls have and the totals have not, below 0 where it is the other way round.
+_TOTALS: Final = f"""
+    SELECT {", ".join(_KIND)}, {_DIFFERENCE} FROM (
+        SELECT {_SPENT_KIND}, {", ".join(f"coalesce({column}, 0) AS {column}" for column in _SUMMED)} FROM spend
+        UNION ALL
+        SELECT {", ".join(_KIND)}, {", ".join(f"-{column}" for column in _SUMMED)} FROM totals
+    ) AS both_sides
+    GROUP BY {", ".join(_KIND)} HAVING {" OR ".join(f"sum({column}) <> 0" for column in _SUMMED)}
+    ORDER BY {", ".join(_KIND)}
+"""  # noqa: S608 - constants
+_ADD_TOTAL: Final = f"""
+    INSERT INTO totals ({", ".join((*schema.TOTAL_KEY, "first_ns", *_SUMMED))})
+    VALUES ({", ".join("?" * (len(schema.TOTAL_KEY) + 1 + len(_SUMMED)))})
+    ON CONFLICT ({", ".join(schema.TOTAL_KEY)}) DO UPDATE SET
+    {", ".join(f"{column} = totals.{column} + excluded.{column}" for column in _SUMMED)}
+"""  # noqa: S608 - constants
 _LATE: Final = """
     SELECT id, budget, key, window_id, nano, tokens, calls FROM reservations
     WHERE lease_until_ns <= ? ORDER BY lease_until_ns LIMIT ?

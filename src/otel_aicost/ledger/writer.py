@@ -80,12 +80,14 @@ class Writer:
         grace_seconds: float = 0.0,
         alone: bool = True,
         at_once: int = BATCH,
+        total_tags: Sequence[str] | None = (),
     ) -> None:
         """Open nothing yet. `name` tells people which ledger it is.
 
         Calls older than `retention_days` become daily totals; 0 keeps them for ever. `sliced`: budgets in balanced
         mode are leased in slices, for a ledger that is far away. `grace_seconds` is that of `balances.expire`. If it is
         not `alone`, what it gives up is kept elsewhere, and not lost. `at_once`: the most records in one transaction.
+        `total_tags` are the tags that running totals are kept apart by; `None`: no totals are kept.
         """
         self.name = name
         self.alert: Callable[[Alert], object] | None = None
@@ -97,6 +99,7 @@ class Writer:
         self._lease_ns, self._grace_ns = int(lease_seconds * 1e9), int(grace_seconds * 1e9)
         self._alone = alone
         self._at_once = at_once
+        self._total_tags = total_tags
         self._sliced = sliced
         self._closing = self._orphan = False
         self._turn = forks.Turn(self._shut)  # whoever has it may touch `_held` and `_store`
@@ -104,9 +107,11 @@ class Writer:
         self._worker: Worker[None] = Worker("ledger", self._work, self._after_fork)
 
     @classmethod
-    def of_file(cls, path: Path, retention_days: int = 0, lease_seconds: float = 60.0) -> Writer:
+    def of_file(
+        cls, path: Path, retention_days: int = 0, lease_seconds: float = 60.0, total_tags: Sequence[str] = ()
+    ) -> Writer:
         """Make the writer of the SQLite ledger at `path`."""
-        return cls(lambda: FileStore(path), str(path), retention_days, lease_seconds)
+        return cls(lambda: FileStore(path), str(path), retention_days, lease_seconds, total_tags=total_tags)
 
     def _begin(self) -> None:
         self._pending: deque[tuple[Record | None, Settlement | None]] = deque()
@@ -307,7 +312,8 @@ class Writer:
         store.wait_at_most(WAIT_SECONDS if left > WAIT_SECONDS * 0.8 else max(0.01, left))
         self._held = self._held or self._take(self._at_once)
         with store.transaction() as connection:
-            alerts = post(store, connection, self._held, [(line.budget.name, line.key) for line in lines])
+            more = [(line.budget.name, line.key) for line in lines]
+            alerts = post(store, connection, self._held, more, self._total_tags)
             result = work(connection)
         self._are_written()
         return result, alerts
@@ -330,11 +336,8 @@ class Writer:
     def _write_held(self) -> list[Alert]:
         store = self._opened()
         store.wait_at_most(WAIT_SECONDS if self._leases.used else BUSY_SECONDS)
-        if all(posted.settlement is None for posted in self._held):
-            store.insert([posted.row for posted in self._held if posted.row is not None])
-            return []
         with store.transaction() as connection:
-            return post(store, connection, self._held)
+            return post(store, connection, self._held, tags=self._total_tags)
 
     def _are_written(self) -> None:
         self._written += sum(posted.row is not None for posted in self._held)

@@ -98,6 +98,16 @@ class Base:
         if owner is not None:
             yield from (info.id for info in owner.models)
 
+    def newest(self) -> date:
+        """The day of its last update, else on which the newest of its prices began: the package tells no other."""
+        if self._snapshot.from_auto_update:
+            return self._snapshot.timestamp.date()
+        today = datetime.now(UTC).date()
+        models = (model for provider in self._snapshot.providers for model in provider.models)
+        used = (entry.constraint for model in models for entry in (*_dated(model), *(model.price_variants or ())))
+        starts = (getattr(constraint, "start_date", None) for constraint in used)
+        return max((start for start in starts if isinstance(start, date) and start <= today), default=date.min)
+
     def find(self, provider: str, model: str, conditions: Conditions, at_ns: int) -> tuple[Price | None, Validity]:
         """Return the price of a model at a time, or `None`, and how long this answer holds."""
         owner = self._provider(provider)

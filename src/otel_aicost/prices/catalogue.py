@@ -7,6 +7,7 @@ decides for the whole model; then adjustments multiply. What no layer prices is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,26 +15,28 @@ from typing import TYPE_CHECKING, TypeAlias
 from otel_aicost import faults
 from otel_aicost.errors import PriceFileError
 from otel_aicost.model import (
+    NANO_DIGITS,
     NO_CONDITIONS,
     UNPRICED_CONDITION,
     UNPRICED_DATE,
     UNPRICED_FAILED,
     UNPRICED_MODEL,
     UNPRICED_PROVIDER,
+    Cost,
     Unpriced,
 )
 from otel_aicost.names import ENV_PRICES, ENV_PROVIDER_HOSTS
 from otel_aicost.prices.files import PriceFile
 from otel_aicost.prices.meters import lies_within
 from otel_aicost.prices.rate_card import FreeCard, RateCard, Stamp
-from otel_aicost.prices.rates import ALWAYS, Price, Query, Validity, narrow
+from otel_aicost.prices.rates import ALWAYS, EXACT, Price, Query, Validity, narrow
 from otel_aicost.prices.reading import parse, read_price_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from otel_aicost.model import Conditions, Cost, PriceSource, Usage
+    from otel_aicost.model import Conditions, PriceSource, Usage
     from otel_aicost.prices.base import Base
     from otel_aicost.prices.files import Adjustment
 
@@ -125,14 +128,28 @@ class Catalogue:
         is counted and gives an `Unpriced`.
         """
         try:
-            for start, end, card in self._cards.get((provider, *models, *conditions.items()), ()):
-                if start <= at_ns < end:
-                    return card if isinstance(card, Unpriced) else card.price(usage)
-            card = self._compile(Query(provider, tuple(models), conditions, at_ns))
-            return card if isinstance(card, Unpriced) else card.price(usage)
+            found = self._price(Query(provider, tuple(models), conditions, at_ns), usage)
+            if conditions and conditions.get("processing") == "batch" and isinstance(found, Cost):
+                return self._with_batch_saved(found, Query(provider, tuple(models), conditions, at_ns), usage)
+            return found  # noqa: TRY300 - what follows is about errors
         except Exception as error:  # noqa: BLE001 - whatever a price list or a usage holds, the call goes on
             faults.report("prices", error)
             return Unpriced(UNPRICED_FAILED, f"pricing failed: {type(error).__name__}: {error}"[:300])
+
+    def _price(self, query: Query, usage: Usage) -> Cost | Unpriced:
+        for start, end, card in self._cards.get((query.provider, *query.models, *query.conditions.items()), ()):
+            if start <= query.at_ns < end:
+                return card if isinstance(card, Unpriced) else card.price(usage)
+        card = self._compile(query)
+        return card if isinstance(card, Unpriced) else card.price(usage)
+
+    def _with_batch_saved(self, found: Cost, query: Query, usage: Usage) -> Cost:
+        """What the same call costs outside of a batch, told as the difference."""
+        others = {key: value for key, value in query.conditions.items() if key != "processing"}
+        alone = self._price(query._replace(conditions=others), usage)
+        if not isinstance(alone, Cost) or alone.total <= found.total:
+            return found
+        return replace(found, batch_saved_nano=int(EXACT.scaleb(EXACT.subtract(alone.total, found.total), NANO_DIGITS)))
 
     def resolve(self, query: Query) -> tuple[Price | Unpriced, Validity]:
         """Return the price in force, adjusted, and how long this answer holds."""
@@ -159,6 +176,15 @@ class Catalogue:
             for provider in self._base.providers():
                 for model in self._base.models(provider):
                     yield KnownModel(provider, model, "genai-prices")
+
+    def made(self) -> dict[PriceSource, date]:
+        """How recent each layer is, as far as it tells: the day when anything in it was last checked, or began."""
+        told: dict[PriceSource, date] = {} if self._base is None else {"genai-prices": self._base.newest()}
+        for file in (self._supplement, self._user):
+            checked = [entry.checked for entry in file.entries if entry.checked]
+            if checked:
+                told[file.layer] = date.fromisoformat(max(checked))
+        return told
 
     def providers(self) -> list[str]:
         """Every provider that some layer has prices of."""

@@ -84,6 +84,7 @@ DIMENSIONS: Mapping[str, Dimensions] = MappingProxyType(
         "requests": _dimensions("requests"),
     }
 )
+_READ = ("token_type", "cache_read")
 _BY_DIMENSIONS = {of: meter for meter, of in DIMENSIONS.items()}
 
 
@@ -93,6 +94,12 @@ def lies_within(meter: str, container: str) -> bool:
         return True
     inner, outer = DIMENSIONS.get(meter), DIMENSIONS.get(container)
     return inner is not None and outer is not None and outer <= inner
+
+
+def uncached(meter: str) -> str | None:
+    """What the same tokens would be, had they not been read from a cache; `None` for what is not read from one."""
+    of = DIMENSIONS.get(meter, frozenset())
+    return _BY_DIMENSIONS.get(of - {_READ}) if _READ in of else None
 
 
 def overlap(one: str, other: str) -> str | None:

@@ -24,7 +24,7 @@ from otel_aicost.model import (
     CostPart,
     Unpriced,
 )
-from otel_aicost.prices.meters import DIMENSIONS, SAME_THING, lies_within, outermost, overlap
+from otel_aicost.prices.meters import DIMENSIONS, SAME_THING, lies_within, outermost, overlap, uncached
 from otel_aicost.prices.rates import EXACT
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class _Step(NamedTuple):
     """The rate, where it has tiers, rounding or the like; `None` for a plain one."""
     skipped: bool
     """It takes its share, and bills nothing: `unless` holds."""
+    full: Rate | None
+    """Of what is read from a cache: the rate of the same tokens without one."""
 
 
 class _Plan(NamedTuple):
@@ -139,8 +141,8 @@ class RateCard:
     def _bill(self, plan: _Plan, values: Mapping[str, Quantity], *, whole: bool) -> Cost | Unpriced:
         leaves: list[Quantity] = []
         parts: list[CostPart] = []
-        total = 0
-        for meter, inner, price, per, top, bottom, rate, skipped in plan.steps:
+        total = saved = 0
+        for meter, inner, price, per, top, bottom, rate, skipped, full in plan.steps:
             left = values[meter]
             for index in inner:
                 left = left - leaves[index] if whole else EXACT.subtract(left, leaves[index])
@@ -154,12 +156,15 @@ class RateCard:
                 price, top, bottom = _tier(rate, values.get(_TOTAL_INPUT, 0))  # noqa: PLW2901
             nano = left * top if bottom == 1 and left.__class__ is int else _times(left, top, bottom)
             total += nano
+            if full is not None:
+                _, top, bottom = _tier(full, values.get(_TOTAL_INPUT, 0))  # noqa: PLW2901
+                saved += max(0, _times(left, top, bottom) - nano)
             parts.append(CostPart(meter, left, price, per, _dollars(nano, NANO)))
         if total > MOST_NANO:
             return Unpriced(UNPRICED_INVALID, f"more than a billion dollars at {self._stamp.price_id}")
         stamp = self._stamp
         return Cost(
-            _dollars(total, NANO), tuple(parts), stamp.source, stamp.price_id, stamp.price_date, stamp.catalogue
+            _dollars(total, NANO), tuple(parts), stamp.source, stamp.price_id, stamp.price_date, stamp.catalogue, saved
         )
 
     def _check(self, plan: _Plan, values: Mapping[str, Quantity], usage: Usage) -> Unpriced | None:
@@ -212,7 +217,14 @@ class RateCard:
 
     def _steps(self, stated: frozenset[str]) -> tuple[_Step, ...]:
         used = [rate for rate in self._rates.values() if rate.meter in stated]
-        return tuple(_step(rate, used[:index], stated) for index, rate in enumerate(used))
+        return tuple(_step(rate, used[:index], stated, self._full(rate.meter)) for index, rate in enumerate(used))
+
+    def _full(self, meter: str) -> Rate | None:
+        """What the same tokens cost where they are not read from a cache: the most particular rate that has them."""
+        plain = uncached(meter)
+        if plain is None:
+            return None
+        return next((rate for rate in self._rates.values() if lies_within(plain, rate.meter)), None)
 
     def _joins(self, stated: frozenset[str]) -> Iterator[tuple[str, str, str]]:
         priced = sorted(self._rates.keys() & stated)
@@ -244,12 +256,12 @@ class RateCard:
         return Unpriced(UNPRICED_INVALID, detail[:300])
 
 
-def _step(rate: Rate, before: Sequence[Rate], stated: frozenset[str]) -> _Step:
+def _step(rate: Rate, before: Sequence[Rate], stated: frozenset[str], full: Rate | None) -> _Step:
     inner = tuple(i for i, other in enumerate(before) if lies_within(other.meter, rate.meter))
     top, bottom = _ratio(rate.price, rate.per)
     plain = not (rate.tiers or rate.round or rate.minimum)
     skipped = rate.unless is not None and rate.unless in stated
-    return _Step(rate.meter, inner, rate.price, rate.per, top, bottom, None if plain else rate, skipped)
+    return _Step(rate.meter, inner, rate.price, rate.per, top, bottom, None if plain else rate, skipped, full)
 
 
 def _ratio(price: Decimal, per: int) -> tuple[int, int]:

@@ -1,0 +1,134 @@
+"""Whether the numbers can be trusted: the ledger itself, who writes to it, what waits, and the alerts that are open."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Final
+
+from otel_aicost.config import Server
+from otel_aicost.exporter.families import counter, gauge, seconds
+from otel_aicost.ledger.facts import bytes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prometheus_client import Metric
+
+    from otel_aicost.ledger.store import Connection
+
+SEEN_SECONDS: Final = 300
+"""An instrumented process that says nothing for so long is gone, or has made no calls."""
+OUTBOX_WAIT_SECONDS: Final = 0.5
+
+
+def ledger(connection: Connection, place: Path | Server, calls: int) -> Iterator[Metric]:
+    """How many calls there are, how much room they take, when the last one began."""
+    yield _one("aicost_ledger_calls", calls)
+    size = connection.execute(_SIZE).fetchone()[0] if isinstance(place, Server) else bytes_of(place)
+    yield _one("aicost_ledger_size_bytes", int(size or 0))
+    last = connection.execute("SELECT max(started_ns) FROM calls").fetchone()[0]
+    yield _one("aicost_ledger_last_call_timestamp_seconds", None if last is None else seconds(last))
+
+
+def alerts(connection: Connection) -> Iterator[Metric]:
+    """Alerts that nobody has resolved."""
+    family = gauge("aicost_open_alerts")
+    for *labels, count in connection.execute(_ALERTS).fetchall():
+        family.add_metric(labels, count)
+    yield family
+
+
+def writers(connection: Connection, now_ns: int) -> Iterator[Metric]:
+    """The instrumented processes that were seen of late, and what all there ever were have lost."""
+    since = now_ns - SEEN_SECONDS * 10**9
+    found, queued = gauge("aicost_writers"), gauge("aicost_writer_queued_calls")
+    for service, version, sdks, count in connection.execute(_WRITERS, (since,)).fetchall():
+        found.add_metric((service, version, _listed(sdks)), count)
+    for service, count in connection.execute(_QUEUED, (since,)).fetchall():
+        queued.add_metric((service,), count)
+    yield found
+    yield queued
+    lost, errors, internal = (
+        counter(name) for name in ("aicost_writer_lost_calls", "aicost_writer_errors", "aicost_internal_errors")
+    )
+    for service, first_ns, *counts in connection.execute(_FAILED).fetchall():
+        for family, count in zip((lost, errors, internal), counts, strict=True):
+            family.add_metric((service,), count, created=seconds(first_ns))
+    yield from (lost, errors, internal)
+
+
+def outboxes(connection: Connection, place: Path | Server, now_ns: int) -> Iterator[Metric]:
+    """What waits on each host: on others as they said last, here as it is."""
+    waiting: dict[str, tuple[int, int | None]] = {}
+    since = now_ns - SEEN_SECONDS * 10**9
+    for host, calls, oldest_ns in connection.execute(_OUTBOXES, (since,)).fetchall():
+        waiting[host] = (calls, oldest_ns)
+    if isinstance(place, Server) and (here := _waiting_here(place.outbox)) is not None:
+        waiting[socket.gethostname()] = here
+    count, oldest = gauge("aicost_outbox_calls"), gauge("aicost_outbox_oldest_timestamp_seconds")
+    for host, (calls, oldest_ns) in sorted(waiting.items()):
+        count.add_metric((host,), calls)
+        if oldest_ns is not None and calls:
+            oldest.add_metric((host,), seconds(oldest_ns))
+    yield count
+    yield oldest
+
+
+def _listed(sdks: str) -> str:
+    """`{"openai": "3.54.0"}` as `openai 3.54.0`."""
+    return ", ".join(f"{package} {version}" for package, version in sorted(json.loads(sdks).items()))
+
+
+def _waiting_here(path: Path) -> tuple[int, int | None] | None:
+    """How many calls wait in the outbox of this host, and since when; `None` where there is none to be read."""
+    if not path.is_file():
+        return None
+    try:
+        address = f"{path.resolve().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=OUTBOX_WAIT_SECONDS)) as connection:
+            calls, oldest_ns = connection.execute(_WAITING).fetchone()
+    except (sqlite3.Error, OSError):
+        return None
+    return int(calls), oldest_ns
+
+
+def _one(name: str, value: float | None) -> Metric:
+    family = gauge(name)
+    if value is not None:
+        family.add_metric((), value)
+    return family
+
+
+_SIZE: Final = """
+    SELECT CAST(sum(pg_total_relation_size(c.oid)) AS BIGINT) FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'aicost' AND c.relkind = 'r'
+"""
+_ALERTS: Final = """
+    SELECT kind, severity, source, state, count(*) FROM alerts WHERE state <> 'resolved'
+    GROUP BY kind, severity, source, state ORDER BY kind, severity, source, state
+"""
+_WRITERS: Final = """
+    SELECT service, version, sdks, count(*) FROM processes WHERE seen_ns >= ? AND ended = 0
+    GROUP BY service, version, sdks ORDER BY service, version, sdks
+"""
+_QUEUED: Final = """
+    SELECT service, CAST(sum(queued) AS BIGINT) FROM processes WHERE seen_ns >= ? AND ended = 0
+    GROUP BY service ORDER BY service
+"""
+_FAILED: Final = """
+    SELECT service, min(started_ns), CAST(sum(lost) AS BIGINT), CAST(sum(errors) AS BIGINT),
+           CAST(sum(internal_errors) AS BIGINT)
+    FROM processes GROUP BY service ORDER BY service
+"""
+# All processes of a host share its outbox: the one that was heard last knows best, and none is added up.
+_OUTBOXES: Final = """
+    SELECT host, outbox_calls, outbox_oldest_ns FROM processes p
+    WHERE outbox_calls IS NOT NULL AND seen_ns >= ? AND NOT EXISTS (
+        SELECT 1 FROM processes q WHERE q.host = p.host AND q.outbox_calls IS NOT NULL
+        AND (q.seen_ns > p.seen_ns OR (q.seen_ns = p.seen_ns AND q.id > p.id)))
+"""
+_WAITING: Final = "SELECT count(*), min(at_ns) FROM parcels WHERE landed_ns IS NULL"
