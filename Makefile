@@ -5,7 +5,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint check bench postgresql clean
+.PHONY: demo test lint check bench postgresql prometheus clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -14,7 +14,7 @@ help: ## Show this list.
 demo: $(VENV)/.ready ## Run a program against a fake provider and show what it cost.
 	@$(VENV)/bin/python examples/demo.py
 
-test: lint postgresql $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-check, and run all tests on the newest and the oldest SDKs.
+test: lint postgresql prometheus $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-check, and run all tests on the newest and the oldest SDKs.
 	$(VENV)/bin/python -m pytest
 	$(OLDEST)/bin/python -m pytest tests/capture tests/providers tests/testing --ignore tests/testing/test_demo.py
 
@@ -29,6 +29,9 @@ bench: $(VENV)/.ready ## Measure what a call costs us, side by side with the bar
 
 postgresql: ## Fetch a PostgreSQL server for the tests, unless there is one.
 	@scripts/get-postgresql
+
+prometheus: ## Fetch Prometheus and Alertmanager for the tests and `make stack`, unless they are there.
+	@scripts/get-prometheus
 
 clean: ## Remove the environments and caches.
 	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis
