@@ -77,14 +77,14 @@ def counters(dashboard: Dashboard) -> Iterator[str]:
 
 def rates(dashboard: Dashboard) -> Iterator[str]:
     """Rates are over `$__rate_interval`, so that no scrape falls between two points."""
-    for asked, tree in _trees(dashboard):
+    for asked, _ in _trees(dashboard):
         if any(_in_rate(above) for _, above in asked_for(asked.expr)) and "$__rate_interval" not in asked.expr:
             yield f"{asked.where}: a rate over something else than $__rate_interval"
 
 
 def one_exporter(dashboard: Dashboard) -> Iterator[str]:
     """Two exporters of one ledger never double a number: the greatest is taken before anything is added up."""
-    for asked, tree in _trees(dashboard):
+    for asked, _ in _trees(dashboard):
         for selector, above in asked_for(asked.expr):
             groups = [node for node in above if isinstance(node, promql.AggregateExpr)]
             ours = (selector.name or "").startswith("aicost_") and selector.name not in EACH_EXPORTER
@@ -94,7 +94,7 @@ def one_exporter(dashboard: Dashboard) -> Iterator[str]:
 
 def no_target(dashboard: Dashboard) -> Iterator[str]:
     """No query names a job, an instance or a pod of somebody's."""
-    for asked, tree in _trees(dashboard):
+    for asked, _ in _trees(dashboard):
         for selector, _ in asked_for(asked.expr):
             for matcher in selector.matchers.matchers:
                 if matcher.name in TARGET:
