@@ -5,7 +5,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint check bench postgresql prometheus clean
+.PHONY: demo test lint check dashboards bench postgresql prometheus clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -18,11 +18,15 @@ test: lint postgresql prometheus $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-c
 	$(VENV)/bin/python -m pytest
 	$(OLDEST)/bin/python -m pytest tests/capture tests/providers tests/testing --ignore tests/testing/test_demo.py
 
-lint: $(VENV)/.ready ## Style, types and layers.
+lint: $(VENV)/.ready ## Style, types, layers and dashboards.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m tools.dashboards.lint
+
+dashboards: ## Write grafana/dashboards anew from tools/dashboards.
+	@$(PYTHON) -m tools.dashboards
 
 bench: $(VENV)/.ready ## Measure what a call costs us, side by side with the bare SDK.
 	$(VENV)/bin/python -m benchmarks

@@ -60,9 +60,9 @@ def rate(metric: str, matchers: str = "", by: str = "") -> str:
 
 
 def quantile(share: float, metric: str, matchers: str = "", by: str = "") -> str:
-    """A quantile of a histogram of seconds, as exact as its buckets."""
+    """A quantile of a histogram of seconds, as exact as its buckets; none, and no NaN, of no calls."""
     labels = f"le, {by}" if by else "le"
-    return f"histogram_quantile({share}, {rate(f'{metric}_bucket', matchers, labels)})"
+    return f"histogram_quantile({share}, {rate(f'{metric}_bucket', matchers, labels)}) >= 0"
 
 
 def gauge(metric: str, matchers: str = "", by: str = "", offset: str = "") -> str:
