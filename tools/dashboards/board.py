@@ -168,17 +168,18 @@ def _link(uid: str) -> Panel:
 
 
 def _laid_out(rows: tuple[Row, ...]) -> list[Panel]:
+    """Each panel of a row as high up as it fits, then as far left."""
     placed, top = [], 0
     for row in rows:
         placed.append(_heading(row, top))
-        left, line, height = 0, top + 1, 0
+        filled = [top + 1] * WIDTH
         for panel in row.panels:
             size = panel["gridPos"]
-            if left + size["w"] > WIDTH:
-                left, line, height = 0, line + height, 0
+            width = size["w"]
+            line, left = min((max(filled[x : x + width]), x) for x in range(WIDTH - width + 1))
+            filled[left : left + width] = [line + size["h"]] * width
             placed.append({**panel, "gridPos": {**size, "x": left, "y": line}})
-            left, height = left + size["w"], max(height, size["h"])
-        top = line + height
+        top = max(filled)
     return placed
 
 

@@ -11,7 +11,6 @@ SECONDS: Final = "s"
 BYTES: Final = "bytes"
 MOMENT: Final = "dateTimeFromNow"
 """Of milliseconds: "in 3 days"."""
-PER_MINUTE: Final = "cpm"
 RATIO: Final = "none"
 
 OK: Final = "green"

@@ -39,6 +39,7 @@ class About:
     overrides: tuple[dict[str, Any], ...] = ()
     links: tuple[dict[str, Any], ...] = ()
     limits: tuple[float, float] | None = None
+    """The least and the greatest value of a bar or an axis."""
     mappings: tuple[dict[str, Any], ...] = field(default=())
 
 
@@ -50,7 +51,8 @@ def stat(about: About, *queries: Query, colour: str = "value", text: str = "auto
         "justifyMode": "auto",
         "orientation": "auto",
         "reduceOptions": _last(),
-        "textMode": "value_and_name" if len(queries) > 1 and text == "auto" else text,
+        "text": {"titleSize": 14, "valueSize": 38 if text == "auto" and len(queries) == 1 else 26},
+        "textMode": "value_and_name" if len(queries) > 1 else text,
         "wideLayout": False,
     }
     return _panel("stat", about, _instant(queries), options, {})
@@ -62,14 +64,17 @@ def bars(about: About, *queries: Query) -> Panel:
         "displayMode": "basic",
         "minVizHeight": 16,
         "minVizWidth": 8,
-        "namePlacement": "auto",
+        "namePlacement": "left",
         "orientation": "horizontal",
         "reduceOptions": _last(),
         "showUnfilled": True,
         "sizing": "auto",
+        "text": {"titleSize": 13, "valueSize": 15},
         "valueMode": "color",
     }
-    return _panel("bargauge", about, _instant(queries), options, {})
+    panel = _panel("bargauge", about, _instant(queries), options, {})
+    panel["fieldConfig"]["defaults"].setdefault("min", 0)
+    return panel
 
 
 def pie(about: About, *queries: Query) -> Panel:
@@ -118,7 +123,9 @@ def table(about: About, columns: dict[str, str], *queries: Query, sort: str) -> 
         "showHeader": True,
         "sortBy": [{"desc": True, "displayName": sort}],
     }
-    panel = _panel("table", about, _instant(queries, table=True), options, {"align": "auto", "filterable": False})
+    panel = _panel(
+        "table", about, _instant(queries, table=True), options, {"align": "auto", "filterable": False, "minWidth": 70}
+    )
     only = "Value" if len(queries) == 1 else None
     names = {(only if only and key == "Value #A" else key): heading for key, heading in columns.items()}
     panel["transformations"] = [

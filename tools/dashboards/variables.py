@@ -16,9 +16,10 @@ SCOPE = (
 )
 """What `promql.FILTER` filters by."""
 
+_USED, _USED_BEFORE = (gauge("aicost_budget_used_ratio", by="budget, key, unit", offset=at) for at in ("", "2m"))
 EXCEEDED = annotation(
     "Budget exceeded",
-    gauge("aicost_budget_used_ratio", by="budget, key, unit") + " >= 1",
+    f"{_USED} >= 1 unless {_USED_BEFORE} >= 1",
     look.BAD,
     "{{budget}} {{key}} ({{unit}})",
 )
@@ -26,9 +27,12 @@ _PRICES, _PRICES_BEFORE = (
     gauge("aicost_price_table_timestamp_seconds", by="source", offset=offset) for offset in ("", "2m")
 )
 NEW_PRICES = annotation("New price data", f"{_PRICES} > {_PRICES_BEFORE}", look.NEUTRAL, "{{source}}")
+_REACHED, _REACHED_BEFORE = (
+    gauge("aicost_budget_threshold_reached", by="budget, key, unit, threshold", offset=at) for at in ("", "2m")
+)
 REACHED = annotation(
     "Threshold reached",
-    gauge("aicost_budget_threshold_reached", by="budget, key, unit, threshold") + " == 1",
+    f"{_REACHED} unless {_REACHED_BEFORE}",
     look.WARN,
     "{{budget}} {{key}}: {{threshold}} of the limit ({{unit}})",
     shown=False,

@@ -32,6 +32,7 @@ def _how_many(number: int, title: str, at_least: float, colour: str) -> Panel:
         steps=((None, look.OK), (1, colour)),
         empty="No budget",
         width=4,
+        height=6,
     )
     return panels.stat(about, Query(f"sum({_RATIO} >= bool {at_least})"))
 
@@ -67,6 +68,7 @@ _FULL = Row(
                 look.USD,
                 decimals=2,
                 width=4,
+                height=6,
             ),
             Query(f"sum({_of('reserved')})"),
         ),
@@ -79,6 +81,7 @@ _FULL = Row(
                 look.COUNT,
                 decimals=0,
                 width=4,
+                height=6,
             ),
             Query(total("aicost_budget_windows", _CHOSEN)),
         ),
@@ -104,7 +107,6 @@ _STAND = Row(
                     overrides.gauge("Window gone", look.ALWAYS),
                     overrides.moment("Next reset"),
                 ),
-                empty="No budget in dollars is defined",
             ),
             {
                 "budget": "Budget",
@@ -154,7 +156,6 @@ _STAND = Row(
                 width=12,
                 height=8,
                 decimals=0,
-                empty="No budget counts tokens or calls",
             ),
             {
                 "budget": "Budget",
@@ -187,6 +188,7 @@ _DID = Row(
                 "Calls that a budget did not let be sent in the selected range. Exact to one scrape.",
                 look.COUNT,
                 decimals=0,
+                height=8,
                 empty="No call was blocked",
             ),
             Query(gained("aicost_budget_blocked_calls_total", _CHOSEN)),
@@ -198,6 +200,7 @@ _DID = Row(
                 "What those calls were expected to cost: an estimate by its nature, from the same prices as the calls.",
                 look.USD,
                 decimals=2,
+                height=8,
                 empty="No call was blocked",
             ),
             Query(gained("aicost_budget_avoided_usd_total", _CHOSEN)),
@@ -205,9 +208,9 @@ _DID = Row(
         panels.series(
             About(
                 303,
-                "When were calls blocked?",
-                "Blocked calls per minute by budget. Approximate: a rate, for the shape.",
-                look.PER_MINUTE,
+                "Calls blocked per minute",
+                "When each budget did not let calls through. Approximate: a rate, for the shape.",
+                look.COUNT,
                 width=12,
                 height=8,
                 empty="No call was blocked",
@@ -260,7 +263,6 @@ _HISTORY = Row(
                 look.COUNT,
                 width=24,
                 height=7,
-                empty="No budget is defined",
             ),
             {
                 "budget": "Budget",

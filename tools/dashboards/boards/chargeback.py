@@ -87,7 +87,7 @@ _SUM = Row(
     "What is there to bill?",
     (
         _number(101, "Spent in the month", "The whole of the chosen month.", look.DOLLARS, _SPENT),
-        _number(102, "Calls", "Calls of the chosen month, however they ended.", (look.COUNT, 1), _all("calls")),
+        _number(102, "Calls", "Calls of the chosen month, however they ended.", (look.COUNT, None), _all("calls")),
         _number(103, "Users", "Different values of the tag `user` on the month's calls.", (look.COUNT, 0), _USERS),
         _number(104, "Cost per user", "Spend by number of users.", look.DOLLARS, f"{_SPENT} / ({_USERS} > 0)"),
         _number(105, "Cost per call", "Spend by calls.", look.CENT_PARTS, f"{_SPENT} / ({_all('calls')} > 0)"),

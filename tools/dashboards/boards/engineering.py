@@ -22,7 +22,7 @@ _WASTE = matching('status=~"error|partial"')
 
 
 def _now(number: int, title: str, words: str, metric: str, share: float) -> Panel:
-    about = About(number, title, f"{words} at the end of the selected range. {_BUCKETS}", look.SECONDS, decimals=2)
+    about = About(number, title, f"{words} at the end of the selected range. {_BUCKETS}", look.SECONDS)
     return panels.stat(about, Query(quantile(share, metric, FILTER)))
 
 
@@ -76,7 +76,7 @@ _ENDS = Row(
     "How do calls end?",
     (
         panels.stat(
-            About(201, "Calls", f"Calls of the selected range, however they ended. {_EXACT}", look.COUNT, decimals=1),
+            About(201, "Calls", f"Calls of the selected range, however they ended. {_EXACT}", look.COUNT),
             Query(_CALLS),
         ),
         panels.stat(
@@ -115,9 +115,9 @@ _ENDS = Row(
         panels.series(
             About(
                 205,
-                "How did calls end over time?",
-                "Calls per minute by how they ended. Approximate: a rate, for the shape.",
-                look.PER_MINUTE,
+                "Calls per minute by how they end",
+                "How calls ended over time. Approximate: a rate, for the shape.",
+                look.COUNT,
                 width=12,
                 height=8,
                 overrides=overrides.coloured(look.STATUS),
@@ -179,8 +179,8 @@ _WASTED = Row(
         panels.series(
             About(
                 303,
-                "When is money wasted?",
-                "Dollars per hour of failed and cut calls, by how they ended. Approximate: a rate, for the shape.",
+                "Dollars wasted per hour",
+                "What failed and cut calls cost, by how they ended. Approximate: a rate, for the shape.",
                 look.USD,
                 decimals=2,
                 width=12,
@@ -216,7 +216,6 @@ _DEAREST = Row(
                         links=[{"title": "Open the trace", "url": _TRACE, "targetBlank": True}],
                     ),
                 ),
-                empty="No call in the last 24 hours",
             ),
             {
                 "Value #A": "Cost",

@@ -138,9 +138,9 @@ _UNKNOWN = Row(
         panels.series(
             About(
                 301,
-                "Why do calls have no price?",
-                "Calls per minute whose cost is not known, by reason. Approximate: a rate, for the shape.",
-                look.PER_MINUTE,
+                "Calls without a price per minute",
+                "Why and when the cost of calls is not known. Approximate: a rate, for the shape.",
+                look.COUNT,
                 width=8,
                 height=8,
                 empty="Every call has a price",
@@ -159,7 +159,6 @@ _UNKNOWN = Row(
                 decimals=0,
                 width=8,
                 height=8,
-                empty="Every call has a price",
             ),
             {"model": "Model", "provider": "Provider", "reason": "Why", "Value #A": "Calls"},
             Query(f"{gained('aicost_unpriced_calls_total', _CHOSEN, 'provider, model, reason')} > 0"),

@@ -38,7 +38,7 @@ _SUMS = Row(
     "What did the models cost?",
     (
         _number(101, "Cost", "Dollars of the selected range, for the chosen variables.", look.DOLLARS, _COST),
-        _number(102, "Tokens", "Tokens of all types, each counted once.", (look.COUNT, 1), _TOKENS),
+        _number(102, "Tokens", "Tokens of all types, each counted once.", (look.COUNT, None), _TOKENS),
         _number(
             103, "Paid per 1M tokens", "Cost by tokens of all types.", look.DOLLARS, f"1e6 * {_COST} / ({_TOKENS} > 0)"
         ),
@@ -65,8 +65,8 @@ _FLOW = Row(
         panels.series(
             About(
                 201,
-                "How many tokens of which type?",
-                "Tokens per minute, each under one type: `input` is prompts that no cache had, `output` is without "
+                "Tokens per minute by type",
+                "Each token is under one type: `input` is prompts that no cache had, `output` is without "
                 "reasoning. Approximate: a rate, for the shape.",
                 look.COUNT,
                 decimals=1,
@@ -81,8 +81,8 @@ _FLOW = Row(
         panels.series(
             About(
                 202,
-                "How fast does each model spend?",
-                "Dollars per hour by model, stacked. Approximate: a rate, for the shape.",
+                "Dollars per hour by model",
+                "How fast each model spends, stacked. Approximate: a rate, for the shape.",
                 look.USD,
                 decimals=2,
                 width=12,
@@ -158,8 +158,9 @@ _PRICES = Row(
         panels.series(
             About(
                 303,
-                "How much do caches and batches save?",
-                "Dollars per hour that were not paid, by what saved them. Approximate: a rate, for the shape.",
+                "Dollars saved per hour",
+                "What was not paid, because a provider's cache had the prompt or the call was part of "
+                "a batch. Approximate: a rate, for the shape.",
                 look.USD,
                 decimals=2,
                 width=12,

@@ -24,7 +24,7 @@ _BOTH = f'label_replace({_BY_MONTH}, "by", "month", "", "") or label_replace({_B
 def _period(number: int, period: str, title: str, last: str) -> Panel:
     now = gauge("aicost_spend_usd", f'period="{period}",offset="0"')
     then = gauge("aicost_previous_spend_to_date_usd", f'period="{period}"')
-    versus, fullest = f"against {last} by now", "of the fullest budget"
+    versus, fullest = f"against {last}", "of the fullest budget"
     about = About(
         number,
         title,
@@ -62,8 +62,8 @@ def _top(number: int, tag: str, title: str) -> Panel:
 def _over_time(number: int, label: str) -> Panel:
     about = About(
         number,
-        f"How fast does each {label} spend?",
-        f"Dollars per hour by {label}, stacked. Approximate: a rate, for the shape. Sums are in the panel below.",
+        f"Dollars per hour by {label}",
+        f"How fast each {label} spends, stacked. Approximate: a rate, for the shape. Sums are in the panel below.",
         look.USD,
         decimals=2,
         width=12,
@@ -153,11 +153,10 @@ _ALERTS = Row(
             About(
                 301,
                 "Which alerts fire now?",
-                "The alerts of otel-aicost's rules that Prometheus holds to be firing.",
+                "The alerts of otel-aicost's rules that Prometheus holds to be firing. No data: none fires.",
                 look.COUNT,
                 width=18,
                 height=6,
-                empty="No alert fires",
             ),
             {
                 "alertname": "Alert",

@@ -29,7 +29,7 @@ ROW = Row(
     400,
     "Why did the spend change?",
     (
-        panels.bars(
+        panels.stat(
             About(
                 401,
                 "What made the difference to the range before?",
@@ -44,10 +44,10 @@ ROW = Row(
                 height=9,
                 empty="Prometheus does not know the range before this one",
             ),
-            Query(_sure(f"{_COST} - {_COST_0}"), "All of the change"),
-            Query(_sure(f"{_SCALED} - {_COST_0}"), "Volume: more or fewer tokens"),
-            Query(_sure(f"sum({_AT_OLD_PRICES_BY}) - {_SCALED}"), "Mix: other models"),
-            Query(_sure(f"{_COST} - sum({_AT_OLD_PRICES_BY})"), "Price: dearer or cheaper tokens"),
+            Query(_sure(f"{_COST} - {_COST_0}"), "all of it"),
+            Query(_sure(f"{_SCALED} - {_COST_0}"), "volume: more or fewer tokens"),
+            Query(_sure(f"sum({_AT_OLD_PRICES_BY}) - {_SCALED}"), "mix: other models"),
+            Query(_sure(f"{_COST} - sum({_AT_OLD_PRICES_BY})"), "price of a token"),
         ),
         panels.table(
             About(
@@ -61,7 +61,6 @@ ROW = Row(
                 width=12,
                 height=9,
                 overrides=(overrides.of("Model", custom_minWidth=180),),
-                empty="Prometheus does not know the range before this one",
             ),
             {
                 "model": "Model",
