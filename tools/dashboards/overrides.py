@@ -23,8 +23,8 @@ def money(name: str, decimals: int = 2) -> Override:
 
 
 def count(name: str) -> Override:
-    """A column of whole numbers."""
-    return of(name, unit=look.COUNT, decimals=0)
+    """A column of counts: whole numbers, of great ones the first digits."""
+    return of(name, unit=look.COUNT)
 
 
 def share(name: str, steps: look.Steps | None = None) -> Override:

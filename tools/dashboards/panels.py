@@ -69,7 +69,7 @@ def bars(about: About, *queries: Query) -> Panel:
         "reduceOptions": _last(),
         "showUnfilled": True,
         "sizing": "auto",
-        "text": {"titleSize": 13, "valueSize": 15},
+        "text": {"titleSize": 11, "valueSize": 14},
         "valueMode": "color",
     }
     panel = _panel("bargauge", about, _instant(queries), options, {})

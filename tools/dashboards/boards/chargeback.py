@@ -39,7 +39,7 @@ def _by(number: int, tag: str, title: str, heading: str, width: int = 12) -> Pan
     about = About(
         number,
         title,
-        f"Dollars, share of the month, calls, and what a call and 1,000 tokens cost, by the tag `{tag}`. The greatest "
+        f"Dollars, share of the month, calls, and what a call and 1k tokens cost, by the tag `{tag}`. The greatest "
         f"of them; the rest together is `other`, so the sum is the whole month. {_EXACT} For a file: the panel's menu, "
         "Inspect, Data, Download CSV, or the link at the top left of the panel.",
         look.COUNT,
@@ -52,7 +52,7 @@ def _by(number: int, tag: str, title: str, heading: str, width: int = 12) -> Pan
             overrides.count("Calls"),
             overrides.count("Tokens"),
             overrides.money("Per call", 4),
-            overrides.money("Per 1k tokens", 4),
+            overrides.money("Per 1k", 4),
         ),
     )
     columns = {
@@ -62,7 +62,7 @@ def _by(number: int, tag: str, title: str, heading: str, width: int = 12) -> Pan
         "Value #C": "Calls",
         "Value #D": "Tokens",
         "Value #E": "Per call",
-        "Value #F": "Per 1k tokens",
+        "Value #F": "Per 1k",
     }
     return panels.table(
         about,
