@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import yaml
-
 from tools.dashboards.__main__ import FOLDER
 
 PROVISIONING = FOLDER.parent / "provisioning"

@@ -151,7 +151,7 @@ _STAND = Row(
             About(
                 203,
                 "Budgets in tokens and calls",
-                f"Spent, held back for calls on their way, and the limit, of budgets that count tokens or calls. {_NOW}",
+                f"Spent, held back for calls on their way, and limit, of budgets that count tokens or calls. {_NOW}",
                 look.COUNT,
                 width=12,
                 height=8,
