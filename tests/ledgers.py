@@ -17,6 +17,8 @@ from records import cost, record
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from otel_aicost.ledger.store import Store
+
 
 BILL = replace(
     cost("0.02325"),
@@ -43,11 +45,16 @@ def at(instant: str) -> int:
 def write(path: Path, *records: Record, fold_before: str | None = None) -> Path:
     """Make a ledger of these records; calls before the day `fold_before` are folded into daily totals."""
     with closing(FileStore(path)) as store:
-        with store.transaction() as connection:
-            post(store, connection, [Posted(row(each), None) for each in records], tags=TOTAL_TAGS)
-        if fold_before is not None:
-            store.fold(at(fold_before), len(records) + 1)
+        fill(store, *records, fold_before=fold_before)
     return path
+
+
+def fill(store: Store, *records: Record, fold_before: str | None = None) -> None:
+    """Write these records into an open ledger, as `write` does."""
+    with store.transaction() as connection:
+        post(store, connection, [Posted(row(each), None) for each in records], tags=TOTAL_TAGS)
+    if fold_before is not None:
+        store.fold(at(fold_before), len(records) + 1)
 
 
 def sample() -> list[Record]:

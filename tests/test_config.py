@@ -124,3 +124,39 @@ def test_a_password_in_an_address_is_never_shown(url):
     said = f"{mistakes} {settings} {settings.ledger}"
     assert not re.search("shop|sec|ret@", said)
     assert len(mistakes) == url.startswith("oracle")
+
+
+def test_addresses_of_alertmanager():
+    """Several with commas between, of http and https; they are not in the repr of the settings."""
+    settings, mistakes = config.load({"OTEL_AICOST_ALERTMANAGER": "http://one:9093/am/, https://me:hunter2@two"})
+    assert settings.alertmanagers == ("http://one:9093/am", "https://me:hunter2@two")
+    assert mistakes == []
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "two:9093",
+        "me:hunter2@two",
+        "ftp://me:hunter2@two",
+        "http://",
+        "http://two:x",
+        "http://two?a=hunter2",
+        "http://two,me:hunter2@x",
+    ],
+)
+def test_an_address_that_is_none_is_told_without_its_password(text):
+    """It may have been mistyped with a password in it."""
+    settings, (mistake,) = config.load({"OTEL_AICOST_ALERTMANAGER": text})
+    assert settings.alertmanagers == ()
+    assert mistake.startswith("OTEL_AICOST_ALERTMANAGER=")
+    assert mistake.endswith("expected an address such as http://127.0.0.1:9093")
+    assert "hunter2" not in mistake
+
+
+def test_the_token_of_the_server_is_in_no_repr():
+    """Settings are logged by some."""
+    settings = config.load({"OTEL_AICOST_SERVE_TOKEN": "hunter2"})[0]
+    assert settings.serve_token == "hunter2"
+    assert "hunter2" not in repr(settings)

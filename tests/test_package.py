@@ -60,4 +60,5 @@ def test_instrumenting_loads_no_sdk_and_nothing_of_the_command_line():
 
     assert not loaded & {
         "anthropic", "click", "genai_prices", "httpx", "httpx2", "jsonschema", "openai", "pydantic", "rich", "sqlalchemy",
+        "starlette", "uvicorn",
     }  # fmt: skip

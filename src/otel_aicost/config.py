@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
+from urllib.parse import urlsplit
 
 from otel_aicost import names
 from otel_aicost.budgets.budget import ON_EXCEED, Plan, parse_money
@@ -39,6 +40,7 @@ def default_ledger() -> Path:
 
 
 SERVER_SCHEMES: Final = ("postgresql://", "postgres://")
+_LAST_PORT: Final = 65_535
 _OFF: Final = frozenset({"off", "none", "false"})
 
 
@@ -115,6 +117,13 @@ class Settings:
     work_limit: tuple[str, Decimal] | None = None
     """The tag that names a unit of work, and what each may cost."""
     on_exceed: OnExceed = "warn"
+    prometheus_port: int | None = None
+    """Where this process serves its metrics; `None`: nowhere."""
+    prometheus_host: str = "127.0.0.1"
+    serve_token: str | None = field(default=None, repr=False)
+    """What `aicost serve` asks its callers for."""
+    alertmanagers: tuple[str, ...] = field(default=(), repr=False)
+    """Where `aicost serve` posts budget alerts; an address may hold a password."""
 
 
 def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]:
@@ -134,8 +143,7 @@ def load(environ: Mapping[str, str] | None = None) -> tuple[Settings, list[str]]
         try:
             values[attribute] = parse(text)
         except ValueError as error:
-            told = shown_url(text) if "://" in text else text  # it may hold a password
-            mistakes.append(f"{name}={told!r}: {error}")
+            mistakes.append(f"{name}={_told(name, text)!r}: {error}")
     mistakes += _unknown_variables(source)
     settings = Settings(**values)  # type: ignore[arg-type]  # each parser gives its attribute's type
     if settings.outbox is not None and isinstance(settings.ledger, Server):
@@ -175,6 +183,13 @@ def budget_file(settings: Settings) -> Path | None:
     """The file of budgets, if one is named or there is one in the current directory."""
     path = settings.config
     return path if path is not None and (path != DEFAULT_CONFIG or path.is_file()) else None
+
+
+def _told(name: str, text: str) -> str:
+    """A value that is wrong, without the password that it may hold."""
+    if name == names.ENV_ALERTMANAGER:  # it may be several addresses, and no address at all
+        return text.rpartition("@")[2].partition("?")[0]
+    return shown_url(text) if "://" in text else text
 
 
 def _unknown_variables(source: Mapping[str, str]) -> list[str]:
@@ -250,6 +265,32 @@ def _on_exceed(text: str) -> str:
     return text.lower()
 
 
+def _port(text: str) -> int:
+    port = int(text) if text.isascii() and text.isdigit() else 0
+    if not 0 < port <= _LAST_PORT:
+        msg = f"expected the number of a port, 1 to {_LAST_PORT}"
+        raise ValueError(msg)
+    return port
+
+
+def web_address(text: str) -> str:
+    """The address of a service, `http://HOST:PORT/PATH`. Raises `ValueError` for anything else."""
+    try:
+        parts = urlsplit(text.strip())
+        right = parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
+        _ = parts.port
+    except ValueError:
+        right = False
+    if not right:
+        msg = "expected an address such as http://127.0.0.1:9093"
+        raise ValueError(msg)
+    return text.strip().rstrip("/")
+
+
+def _web_addresses(text: str) -> tuple[str, ...]:
+    return tuple(web_address(word) for word in _words(text))
+
+
 def _stream_usage(text: str) -> str:
     if text not in {"estimate", "inject"}:
         msg = "expected estimate or inject"
@@ -276,4 +317,8 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "user_daily_limit": (names.ENV_USER_DAILY_LIMIT, _dollars),
     "work_limit": (names.ENV_WORK_LIMIT, _work),
     "on_exceed": (names.ENV_ON_EXCEED, _on_exceed),
+    "prometheus_port": (names.ENV_PROMETHEUS_PORT, _port),
+    "prometheus_host": (names.ENV_PROMETHEUS_HOST, str),
+    "serve_token": (names.ENV_SERVE_TOKEN, str),
+    "alertmanagers": (names.ENV_ALERTMANAGER, _web_addresses),
 }

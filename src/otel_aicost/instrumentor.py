@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,10 +20,13 @@ from otel_aicost.pipeline import Pipeline
 from otel_aicost.track import settle_with
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+
+    from prometheus_client import CollectorRegistry
 
     from otel_aicost.budgets.budget import Plan
     from otel_aicost.config import Settings
+    from otel_aicost.exporter.in_process import Port
     from otel_aicost.ledger.fleet import Fleet
     from otel_aicost.ledger.writer import Writer
     from otel_aicost.observers import Observer
@@ -34,6 +38,7 @@ EXIT_SECONDS = 4.0
 """The longest the ledger may hold up the exit of the application."""
 
 _pipeline: Pipeline | None = None
+_port: Port | None = None
 
 
 class AICostInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it comes without types
@@ -89,9 +94,12 @@ def start(settings: Settings) -> Pipeline:
 
 def stop() -> None:
     """Close the pipeline of this process, if there is one; waits at most `EXIT_SECONDS`."""
-    global _pipeline
+    global _pipeline, _port
     pipeline, _pipeline = _pipeline, None
+    port, _port = _port, None
     atexit.unregister(stop)
+    if port is not None:
+        port.close()
     if pipeline is not None:
         pipeline.close(EXIT_SECONDS)
 
@@ -121,7 +129,29 @@ def _made(settings: Settings) -> Pipeline:
     if writer is not None and plans.now().budgets:
         _note(writer, plans, "the environment" if path is None else path.name)
     budgets = _budgets(plans, writer, alerts)
-    return Pipeline(settings, lambda: load_prices(settings), SpanObserver(), observers, budgets)
+    pipeline = Pipeline(settings, lambda: load_prices(settings), SpanObserver(), observers, budgets)
+    _serve(settings, plans, pipeline)
+    return pipeline
+
+
+def _serve(settings: Settings, plans: Plans, pipeline: Pipeline) -> None:
+    """Serve the ledger's metrics from this process, or be ready to, where a port is set."""
+    global _port  # noqa: PLW0603 - one a process
+    port, place = settings.prometheus_port, settings.ledger
+    if port is None:
+        return
+    if place is None:
+        faults.LOGGER.warning("otel-aicost: there are no metrics to serve at port %s without a ledger", port)
+        return
+    from otel_aicost.exporter.in_process import Port  # noqa: PLC0415 - for whom it was asked
+
+    def registry() -> CollectorRegistry:
+        from otel_aicost.exporter import collector  # noqa: PLC0415 - for whom has the port
+
+        return collector.registry(place, plans.now, pipeline.warm)
+
+    _port = Port(settings.prometheus_host, port, registry)
+    _port.start()
 
 
 def _note(writer: Writer | Fleet, plans: Plans, source: str) -> None:
@@ -171,10 +201,24 @@ def _alerts(settings: Settings, plans: Plans, writer: Writer | Fleet | None) -> 
     return AlertObserver(plans, writer, Visits(opener(settings.ledger)))
 
 
+def _ledger(writer: Writer | Fleet) -> LedgerObserver:
+    from otel_aicost.observers.heartbeats import Heartbeats  # noqa: PLC0415 - not needed without a ledger
+
+    return LedgerObserver(writer, Heartbeats(writer, _wrapped))
+
+
+def _wrapped() -> Mapping[str, str]:
+    """Package -> version of the SDKs that are wrapped in this process."""
+    versions = {
+        package: getattr(sys.modules.get(package), "__version__", "") for package in AICostInstrumentor().patched
+    }
+    return {package: str(version) for package, version in versions.items()}
+
+
 def _observers(settings: Settings, writer: Writer | Fleet | None) -> list[Observer]:
     observers: list[Observer] = [MetricsObserver(settings.metric_tags)]
     if writer is not None:
-        observers.append(LedgerObserver(writer))
+        observers.append(_ledger(writer))
     if settings.jsonl is not None:
         from otel_aicost.observers.jsonl import JsonlObserver  # noqa: PLC0415
 

@@ -17,6 +17,7 @@ from opentelemetry import baggage, context, trace
 from otel_aicost import faults, names
 from otel_aicost.budgets.budget import Subject
 from otel_aicost.ids import new_id
+from otel_aicost.ledger import forks
 from otel_aicost.model import (
     NANO,
     NO_CONDITIONS,
@@ -230,6 +231,7 @@ class Pipeline:
             return
         span, opened.span = opened.span, None  # a second response of the same call has a span of its own
         if self._catalogue is None:
+            forks.before_child_exit(self.flush, first=True)
             self.later(lambda: self._conclude(opened, outcome, span))
         else:
             self._conclude(opened, outcome, span)

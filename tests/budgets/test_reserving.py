@@ -524,20 +524,19 @@ def test_a_multiprocessing_child_settles_before_it_leaves(spawn, look):
     assert look(STANDING) == [("", 1, 0, 1, 0)]
 
 
-def test_an_old_ledger_gets_the_tables(ledger, monkeypatch):
+def test_an_old_ledger_gets_the_tables(ledger):
     """A file of the version before budgets is migrated, and its calls are kept."""
     from otel_aicost.ledger import schema
     from otel_aicost.ledger.row import row
-    from otel_aicost.ledger.store import FileStore
     from records import record
 
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
-        patch.setattr(schema, "VERSION", 1)
-        patch.setattr(schema, "verify", lambda _: None)
-        store = FileStore(ledger)
-        store.insert([row(record())])
-        store.close()
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
+        for statement in schema.MIGRATIONS[0]:
+            old.execute(statement)
+        old.execute("PRAGMA user_version = 1")
+        columns = [name for name in schema.CALL_COLUMNS if not name.endswith("_saved_nano")]
+        marks = ", ".join("?" * len(columns))
+        old.execute(f"INSERT INTO calls ({', '.join(columns)}) VALUES ({marks})", row(record())[: len(columns)])
     writer = Writer.of_file(ledger, lease_seconds=60.0)
     assert writer.reserve("1", [line(1)]) is None
     writer.close(5)

@@ -255,3 +255,36 @@ def test_a_process_of_its_own_ends_with_a_message_that_hangs(process, section, h
     _, stderr = started.communicate(timeout=watch.SECONDS + 30)
     assert started.returncode == 1
     assert stderr.decode() == "aicost: channel ops: it cannot be reached, or does not answer\n"
+
+
+@pytest.fixture
+def foreign(ledger):
+    """One that Alertmanager sent."""
+    row = alert(
+        "KubeDown", "critical", "a node is gone", once=("alertmanager", "9a", "1"), at_ns=NOW - HOUR, details={}
+    )
+    row = replace(row, source="alertmanager")
+    with closing(FileStore(ledger)) as store, store.transaction() as connection:
+        raise_alert(connection, row)
+    return row
+
+
+def test_those_of_alertmanager_are_listed_with_their_name(aicost, rows, foreign):
+    """They are marked as from there, and can be read and resolved as ours can."""
+    assert "KubeDown: a node is gone" in aicost("alerts").stdout
+    told = json.loads(aicost("alerts", "list", "--json").stdout)["alerts"]
+    assert {each["kind"]: each["source"] for each in told} == {
+        "threshold_reached": "aicost", "budget_exceeded": "aicost", "KubeDown": "alertmanager",
+    }  # fmt: skip
+    only = json.loads(aicost("alerts", "list", "--kind", "KubeDown", "--json").stdout)["alerts"]
+    assert [each["id"] for each in only] == [foreign.id]
+    assert aicost("alerts", "resolve", foreign.id[:8]).exit_code == 0
+    assert states(aicost)[foreign.id] == "resolved"
+
+
+def test_a_kind_that_nobody_has_is_refused(aicost, rows, foreign):
+    """It is misspelt; the kinds of ours and those there are are told."""
+    result = aicost("alerts", "list", "--kind", "KubeDwn")
+    assert result.exit_code == 2
+    assert "there is no alert of kind 'KubeDwn'; the kinds are KubeDown, budget_exceeded, call_blocked" in result.stderr
+    assert aicost("alerts", "list", "--kind", "stale_prices").exit_code == 0

@@ -112,6 +112,17 @@ def test_every_variable_is_shown(examined, healthy, monkeypatch):
     assert facts["OTEL_AICOST_JSONL"] == "off"
 
 
+def test_no_secret_of_the_settings_is_shown(examined, healthy, monkeypatch):
+    """That there is a token, and the addresses without user and password; also where one is wrong."""
+    monkeypatch.setenv("OTEL_AICOST_SERVE_TOKEN", "hunter2")
+    monkeypatch.setenv("OTEL_AICOST_ALERTMANAGER", "http://me:hunter2@one:9093, https://two")
+    facts = examined()[2]
+    assert facts["OTEL_AICOST_SERVE_TOKEN"] == "set (not shown)"
+    assert facts["OTEL_AICOST_ALERTMANAGER"] == "http://one:9093,https://two"
+    monkeypatch.setenv("OTEL_AICOST_ALERTMANAGER", "me:hunter2@one:9093")
+    assert "hunter2" not in str(examined())
+
+
 def test_mistakes_in_the_settings(examined, healthy, monkeypatch):
     """Every mistake of the environment is told in the words of the settings."""
     monkeypatch.setenv("OTEL_AICOST_RETENTION_DAYS", "a year")

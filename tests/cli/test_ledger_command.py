@@ -187,7 +187,7 @@ def test_nothing_else_migrates(aicost, tmp_path, command):
 def test_reports_say_the_same_after_pruning(aicost, spent):
     """Calls become daily totals, ended windows go, and no total changes; a dry run changes nothing."""
     before = _total(aicost)
-    told = "before 2026-11-20: 7 calls, 1 budget windows with 1 entries, 0 alerts"
+    told = "before 2026-11-20: 7 calls, 1 budget windows with 1 entries, 0 alerts, 0 processes"
     dry = aicost("ledger", "prune", "--before", "2026-11-20", "--dry-run")
     assert (dry.exit_code, dry.stdout) == (0, f"{told}; nothing was changed\n")
     assert json.loads(aicost("ledger", "info", "--json").stdout)["rows"]["calls"] == 12

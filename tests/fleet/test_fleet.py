@@ -333,3 +333,19 @@ def test_old_calls_become_daily_totals(place, ask):
 def test_constants_are_as_documented():
     """docs/fleet.md promises these."""
     assert (fleets.SWEEP_SECONDS, fleets.FRESH_SECONDS, fleets.AT_ONCE) == (10.0, 5.0, 64)
+
+
+def test_running_totals_are_kept_on_the_server(place, ask):
+    """Calls of two hosts are in one total, sent again they change nothing, and labels may be of any length."""
+    long = {f"tag{number}": "\N{SNOWMAN}" * 256 for number in range(40)}
+    for outbox in ("one.db", "two.db"):
+        fleet = Fleet(server(place.url, place.outbox.with_name(outbox)), total_tags=("feature", *long))
+        for number in range(3):
+            fleet.put(record(id=f"same-{number}"))
+        fleet.put(record(tags=long, service="s" * 5000))
+        assert fleet.close(10)
+    assert ask("SELECT tags, calls, cost_nano FROM totals WHERE service = 'shop'") == [
+        ('{"feature":"search"}', 3, 3 * 6_250_000)
+    ]
+    assert ask("SELECT sum(calls), sum(duration_7) FROM totals WHERE service <> 'shop'") == [(2, 2)]
+    assert ask("SELECT sum(calls), sum(cost_nano) FROM totals") == ask("SELECT sum(calls), sum(cost_nano) FROM spend")

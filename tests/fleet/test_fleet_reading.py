@@ -58,8 +58,7 @@ def both(tmp_path, place):
     records = [*ledgers.sample(), *odd]
     path = ledgers.write(tmp_path / "ledger.db", *records, fold_before="2026-11-19")
     with closing(PostgresStore(place)) as store:
-        store.insert([row(each) for each in records])
-        store.fold(ledgers.at("2026-11-19"), len(records) + 1)
+        ledgers.fill(store, *records, fold_before="2026-11-19")
     names = (f"01990000-aaaa-7000-8000-00000000000{number}" for number in range(9))
     held = [
         (record(id=name), Settlement(None, (taking(one, 6_250_000, 2500),)))

@@ -37,6 +37,12 @@ def worked(ledger):
     writer.close(5)
 
 
+_TOTALS_OF_ROLLUPS = """
+    INSERT INTO totals (id, provider, operation, model, service, status, unpriced, tags, first_ns, calls, cost_nano, input_tokens)
+    SELECT 'x', provider, operation, model, service, status, '', tags, 0, calls, cost_nano, input_tokens FROM rollups
+"""
+
+
 def _found(path, now_ns=None):
     with looking(path) as connection:
         return [*verify.integrity(connection), *verify.findings(connection, now_ns or time.time_ns())]
@@ -130,6 +136,8 @@ def test_a_call_that_is_missing_though_others_were_folded(worked, oldest, level)
     """In a window that began after the oldest call it must be there; before that it may have been folded."""
     write(worked, record(started_ns=at("2020-01-01")), fold_before="2026-01-01")
     _alter(worked, "DELETE FROM calls")
+    _alter(worked, "DELETE FROM totals")
+    _alter(worked, _TOTALS_OF_ROLLUPS)
     write(worked, record(started_ns=oldest * 10**9))
     found = _found(worked)
     assert {finding.kind for finding in found} == {"missing call"}
@@ -150,6 +158,7 @@ def test_rollups_that_cannot_be(tmp_path):
     path = write(tmp_path / "ledger.db", record(started_ns=at("2026-01-01")), fold_before="2026-06-01")
     assert _found(path) == []
     _alter(path, "UPDATE rollups SET calls = 0")
+    _alter(path, "UPDATE totals SET calls = 0")
     assert [(finding.kind, finding.where) for finding in _found(path)] == [
         ("rollup", "2026-01-01 openai gpt-4o-2024-08-06")
     ]

@@ -43,6 +43,10 @@ KINDS: Final = (
     DAILY_SUMMARY,
 )
 
+OWN: Final = "aicost"
+ALERTMANAGER: Final = "alertmanager"
+"""Where an alert is from: raised by a process of ours, or filed because Alertmanager told of it."""
+
 LONGEST_TITLE: Final = 500
 _ID_DIGITS: Final = 32
 _CENTS: Final = 2
@@ -68,7 +72,7 @@ class AlertRow:
     window_id: str | None = None
     state: State = "unread"
     state_at_ns: int | None = None
-    source: str = "aicost"
+    source: str = OWN
 
 
 def alert(  # noqa: PLR0913 - keyword arguments, the columns of the row

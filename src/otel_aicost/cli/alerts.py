@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from otel_aicost import config
-from otel_aicost.alerts.alert import KINDS, SEVERITIES
+from otel_aicost.alerts.alert import KINDS, OWN, SEVERITIES
 from otel_aicost.cli.options import config_option, json_option, ledger_option, ledger_path
 from otel_aicost.cli.output import show, write_json
 from otel_aicost.errors import ConfigError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from otel_aicost.alerts.settings import AlertSettings, ChannelError
     from otel_aicost.ledger.alerts import Which
     from otel_aicost.ledger.deliveries import Delivery
+    from otel_aicost.ledger.store import Connection
 
 SHORT = 8
 _SECOND = 10**9
@@ -59,7 +60,9 @@ Examples:
   aicost alerts list --budget user-day --all""",
 )
 @click.option("--severity", type=click.Choice(SEVERITIES), help="Only those as bad as that, or worse.")
-@click.option("--kind", type=click.Choice(KINDS), metavar="KIND", help="Only this kind, for example call_blocked.")
+@click.option(
+    "--kind", metavar="KIND", help="Only this kind, for example call_blocked or the name of a Prometheus alert."
+)
 @click.option("--budget", metavar="NAME", help="Only those of this budget.")
 @click.option("--days", type=click.IntRange(1, 36_500), metavar="N", help="Only those of the last N days.")
 @click.option("--all", "resolved", is_flag=True, help="Resolved ones too.")
@@ -194,11 +197,24 @@ def _list(path: Path | None, options: dict[str, Any], *, as_json: bool) -> None:
     now_ns = time.time_ns()
     with looking(ledger_path(path)) as connection:
         found = stored.list_alerts(connection, _which(options, now_ns))
+        _known(connection, options.get("kind"))
         sent = deliveries(connection, [row.id for row in found]) if as_json else {}
     if as_json:
         write_json({"alerts": [_document(row, sent.get(row.id, [])) for row in found]})
     else:
         show(_tables(found, now_ns))
+
+
+def _known(connection: Connection, kind: str | None) -> None:
+    """Refuse a kind that is neither one of ours nor the name of an alert that Alertmanager sent: it is misspelt."""
+    from otel_aicost.ledger.alerts import kinds  # noqa: PLC0415 - as above
+
+    if kind is None or kind in KINDS:
+        return
+    there = sorted({*KINDS, *kinds(connection)})
+    if kind not in there:
+        msg = f"there is no alert of kind {kind!r}; the kinds are {', '.join(there)}"
+        raise click.UsageError(msg)
 
 
 def _which(options: dict[str, Any], now_ns: int) -> Which:
@@ -230,6 +246,7 @@ def _document(row: AlertRow, sent: Sequence[Delivery]) -> dict[str, Any]:
         "key": row.key or None,
         "window": row.window_id,
         "title": row.title,
+        "source": row.source,
         "details": json.loads(row.details),
         "deliveries": [
             {
@@ -260,9 +277,16 @@ def _tables(found: Sequence[AlertRow], now_ns: int) -> Iterator[RenderableType]:
             Column("state", [row.state for row in found], right=False, spare=1),
             Column("severity", [row.severity for row in found], right=False),
             Column("age", [_age(now_ns - row.at_ns) for row in found]),
-            Column("alert", [row.title for row in found], right=False, fold=True),
+            Column("alert", [_told(row) for row in found], right=False, fold=True),
         ]
     )
+
+
+def _told(row: AlertRow) -> str:
+    """Its sentence; of one that Alertmanager sent, with the name that it has there."""
+    if row.source == OWN or row.title == row.kind:
+        return row.title
+    return f"{row.kind}: {row.title}"
 
 
 def _age(ns: int) -> str:

@@ -17,6 +17,7 @@ from otel_aicost.cli.export import export
 from otel_aicost.cli.ledger import ledger
 from otel_aicost.cli.prices import prices
 from otel_aicost.cli.report import report
+from otel_aicost.cli.serve import serve
 from otel_aicost.errors import AICostError, LedgerError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ Examples:
   aicost report --by feature,model    who spent it, and on what
   aicost calls --status error         the calls that failed
   aicost budgets                      how every budget stands
+  aicost serve                        all of it for Prometheus, at http://127.0.0.1:9464/metrics
   aicost doctor                       why a call might not show
 
 Exit codes: 0 fine, 1 something is wrong, 2 wrong usage, 3 no ledger or one that cannot be read.""",
@@ -112,7 +114,7 @@ def app() -> None:
     """What the AI calls of your programs cost: read from the ledger that instrumented programs write."""
 
 
-for _command in (report, calls, export, budgets, alerts, prices, ledger, doctor):
+for _command in (report, calls, export, budgets, alerts, prices, ledger, serve, doctor):
     app.add_command(_command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -32,8 +33,9 @@ Examples:
 
 Without --before and --keep-days: what is older than OTEL_AICOST_RETENTION_DAYS. Calls become daily totals, so reports
 say the same as before; budget windows that ended, with their entries, and alerts that were read or resolved are
-deleted. It works in small steps that stop nobody; after Ctrl-C what was done is done. The file keeps its size, and free
-pages are used again; --vacuum gives them back, and stops everybody who writes meanwhile."""
+deleted; processes that are gone become one row a service. It works in small steps that stop nobody; after Ctrl-C what
+was done is done. The file keeps its size, and free pages are used again; --vacuum gives them back, and stops everybody
+who writes meanwhile."""
 )
 @click.option("--before", callback=past_day, metavar="DATE", help="What is older than this day (UTC).")
 @click.option("--keep-days", type=click.IntRange(min=1, max=36_500), metavar="N", help="What is older than N days.")
@@ -45,6 +47,7 @@ def prune(
 ) -> None:
     """Turn old calls into daily totals, delete old budget windows."""
     from otel_aicost.ledger.opening import changing, looking  # noqa: PLC0415 - no database to print --help
+    from otel_aicost.ledger.processes import dead  # noqa: PLC0415
     from otel_aicost.ledger.pruning import old  # noqa: PLC0415
 
     day = _before(before, keep_days)
@@ -52,15 +55,16 @@ def prune(
     file = ledger_file(path) if vacuum else ledger_path(path)
     with looking(file) as connection:
         found = old(connection, before_ns)
+        gone = dead(connection, before_ns, time.time_ns())
     told = (
         f"before {day}: {found.calls:,} calls, {found.windows:,} budget windows with {found.entries:,} entries, "
-        f"{found.alerts:,} alerts"
+        f"{found.alerts:,} alerts, {gone:,} processes"
     )
     if dry_run:
         click.echo(f"{told}; nothing was changed")
         return
     with closing(changing(file)) as store:
-        _prune(store, before_ns, found.calls + found.windows + found.alerts)
+        _prune(store, before_ns, found.calls + found.windows + found.alerts + gone)
         click.echo(f"pruned {told}")
     if vacuum:
         _vacuum(ledger_file(file))
@@ -80,6 +84,7 @@ def _before(before: date | None, keep_days: int | None) -> date:
 
 
 def _prune(store: Store, before_ns: int, total: int) -> None:
+    from otel_aicost.ledger import processes  # noqa: PLC0415 - as above
     from otel_aicost.ledger.pruning import prune_alerts, prune_refusals, prune_windows  # noqa: PLC0415 - as above
 
     def windows() -> int:
@@ -90,7 +95,11 @@ def _prune(store: Store, before_ns: int, total: int) -> None:
         with store.transaction() as connection:
             return prune_alerts(connection, before_ns)
 
-    steps: tuple[Callable[[], int], ...] = (lambda: store.fold(before_ns, FOLD_ROWS), windows, alerts)
+    def gone() -> int:
+        with store.transaction() as connection:
+            return processes.prune(connection, before_ns, time.time_ns())
+
+    steps: tuple[Callable[[], int], ...] = (lambda: store.fold(before_ns, FOLD_ROWS), windows, alerts, gone)
     with progress_bar("pruning", total) as bar:
         for step in steps:
             while done := step():

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost.config import Server
 from otel_aicost.exporter.families import counter, gauge, seconds
+from otel_aicost.ledger import processes
 from otel_aicost.ledger.facts import bytes_of
+from otel_aicost.ledger.processes import Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from prometheus_client import Metric
@@ -56,12 +58,15 @@ def alerts(connection: Connection) -> Iterator[Metric]:
 
 def writers(connection: Connection, now_ns: int) -> Iterator[Metric]:
     """The instrumented processes that were seen of late, and what all there ever were have lost."""
-    since = now_ns - SEEN_SECONDS * 10**9
     found, queued = gauge("aicost_writers"), gauge("aicost_writer_queued_calls")
-    for service, version, sdks, count in connection.execute(_WRITERS, (since,)).fetchall():
-        found.add_metric((service, version, _listed(sdks)), count)
-    for service, count in connection.execute(_QUEUED, (since,)).fetchall():
-        queued.add_metric((service,), count)
+    alive = processes.living(connection, now_ns, SEEN_SECONDS)
+    for labels, count in Counter((one.service, one.version, _listed(one.sdks)) for one in alive).items():
+        found.add_metric(labels, count)
+    waiting: Counter[str] = Counter()
+    for one in alive:
+        waiting[one.service] += one.queued
+    for service, calls in waiting.items():
+        queued.add_metric((service,), calls)
     yield found
     yield queued
     lost, errors, internal = (
@@ -75,27 +80,23 @@ def writers(connection: Connection, now_ns: int) -> Iterator[Metric]:
 
 def outboxes(connection: Connection, place: Path | Server, now_ns: int) -> Iterator[Metric]:
     """What waits on each host: on others as they said last, here as it is."""
-    waiting: dict[str, tuple[int, int | None]] = {}
-    since = now_ns - SEEN_SECONDS * 10**9
-    for host, calls, oldest_ns in connection.execute(_OUTBOXES, (since,)).fetchall():
-        waiting[host] = (calls, oldest_ns)
+    waiting = processes.outboxes(processes.seen(connection, now_ns, SEEN_SECONDS))
     if isinstance(place, Server) and (here := _waiting_here(place.outbox)) is not None:
         waiting[socket.gethostname()] = here
     count, oldest = gauge("aicost_outbox_calls"), gauge("aicost_outbox_oldest_timestamp_seconds")
-    for host, (calls, oldest_ns) in sorted(waiting.items()):
-        count.add_metric((host,), calls)
-        if oldest_ns is not None and calls:
-            oldest.add_metric((host,), seconds(oldest_ns))
+    for host, outbox in sorted(waiting.items()):
+        count.add_metric((host,), outbox.calls)
+        if outbox.oldest_ns is not None and outbox.calls:
+            oldest.add_metric((host,), seconds(outbox.oldest_ns))
     yield count
     yield oldest
 
 
-def _listed(sdks: str) -> str:
-    """`{"openai": "3.54.0"}` as `openai 3.54.0`."""
-    return ", ".join(f"{package} {version}" for package, version in sorted(json.loads(sdks).items()))
+def _listed(sdks: Mapping[str, str]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in sorted(sdks.items()))
 
 
-def _waiting_here(path: Path) -> tuple[int, int | None] | None:
+def _waiting_here(path: Path) -> Outbox | None:
     """How many calls wait in the outbox of this host, and since when; `None` where there is none to be read."""
     if not path.is_file():
         return None
@@ -105,7 +106,7 @@ def _waiting_here(path: Path) -> tuple[int, int | None] | None:
             calls, oldest_ns = connection.execute(_WAITING).fetchone()
     except (sqlite3.Error, OSError):
         return None
-    return int(calls), oldest_ns
+    return Outbox(int(calls), oldest_ns)
 
 
 def _one(name: str, value: float | None) -> Metric:
@@ -123,24 +124,9 @@ _ALERTS: Final = """
     SELECT kind, severity, source, state, count(*) FROM alerts WHERE state <> 'resolved'
     GROUP BY kind, severity, source, state ORDER BY kind, severity, source, state
 """
-_WRITERS: Final = """
-    SELECT service, version, sdks, count(*) FROM processes WHERE seen_ns >= ? AND ended = 0
-    GROUP BY service, version, sdks ORDER BY service, version, sdks
-"""
-_QUEUED: Final = """
-    SELECT service, CAST(sum(queued) AS BIGINT) FROM processes WHERE seen_ns >= ? AND ended = 0
-    GROUP BY service ORDER BY service
-"""
 _FAILED: Final = """
     SELECT service, min(started_ns), CAST(sum(lost) AS BIGINT), CAST(sum(errors) AS BIGINT),
            CAST(sum(internal_errors) AS BIGINT)
     FROM processes GROUP BY service ORDER BY service
-"""
-# All processes of a host share its outbox: the one that was heard last knows best, and none is added up.
-_OUTBOXES: Final = """
-    SELECT host, outbox_calls, outbox_oldest_ns FROM processes p
-    WHERE outbox_calls IS NOT NULL AND seen_ns >= ? AND NOT EXISTS (
-        SELECT 1 FROM processes q WHERE q.host = p.host AND q.outbox_calls IS NOT NULL
-        AND (q.seen_ns > p.seen_ns OR (q.seen_ns = p.seen_ns AND q.id > p.id)))
 """
 _WAITING: Final = "SELECT count(*), min(at_ns) FROM parcels WHERE landed_ns IS NULL"

@@ -6,7 +6,16 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from otel_aicost.alerts.alert import SEVERITIES, STATES, AlertRow, Severity, State
+from otel_aicost.alerts.alert import (
+    BUDGET_EXCEEDED,
+    OWN,
+    SEVERITIES,
+    STATES,
+    THRESHOLD_REACHED,
+    AlertRow,
+    Severity,
+    State,
+)
 from otel_aicost.errors import AICostError
 
 if TYPE_CHECKING:
@@ -63,6 +72,17 @@ def list_alerts(connection: Connection, which: Which) -> list[AlertRow]:
     return [AlertRow(*row) for row in connection.execute(sql, [*parameters, which.limit]).fetchall()]
 
 
+def kinds(connection: Connection) -> list[str]:
+    """The kinds of the alerts there are."""
+    return [row[0] for row in connection.execute("SELECT DISTINCT kind FROM alerts ORDER BY kind").fetchall()]
+
+
+def crossings(connection: Connection, since_ns: int, most: int) -> list[tuple[str, str, str, int]]:
+    """Of what budgets we warned last: budget, key, kind, and when; the newest first, of each the newest alert."""
+    rows = connection.execute(_CROSSINGS, (since_ns, most)).fetchall()
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
+
+
 def set_state(connection: Connection, ids: Iterable[str] | None, state: State, now_ns: int) -> int:
     """Make alerts `read` or `resolved`; how many have changed. `None`: all of them.
 
@@ -98,5 +118,11 @@ def _marks(values: Sequence[object]) -> str:
 
 
 _RAISE: Final = f"INSERT INTO alerts ({', '.join(COLUMNS)}) VALUES ({_marks(COLUMNS)}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
+_CROSSINGS: Final = f"""
+    SELECT budget, coalesce(key, ''), kind, max(at_ns) FROM alerts
+    WHERE source = '{OWN}' AND kind IN ('{BUDGET_EXCEEDED}', '{THRESHOLD_REACHED}') AND budget IS NOT NULL
+          AND at_ns >= ?
+    GROUP BY budget, coalesce(key, ''), kind ORDER BY 4 DESC, 1, 2, 3 LIMIT ?
+"""  # noqa: S608 - constants
 _LIST: Final = f"SELECT {', '.join(COLUMNS)} FROM alerts"  # noqa: S608 - constants
 _ORDER: Final = "ORDER BY CASE state WHEN 'unread' THEN 0 WHEN 'read' THEN 1 ELSE 2 END, at_ns DESC, id"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from otel_aicost.alerts.alert import DAILY_SUMMARY, AlertRow
+from otel_aicost.alerts.alert import DAILY_SUMMARY, OWN, AlertRow
 from otel_aicost.ledger.alerts import COLUMNS
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def deliveries(connection: Connection, ids: Sequence[str]) -> dict[str, list[Del
 
 
 def enqueue(connection: Connection, channels: Iterable[Channel], now_ns: int) -> int:
-    """Put every alert that a channel wants and is not in its queue yet there; how many that were."""
+    """Put every alert that a channel wants and is not in its queue yet there; how many that were.
+
+    Those that Alertmanager sent us are left out: it has sent its messages of them itself.
+    """
     added = 0
     for channel in channels:
         severities = (*channel.severities, *[channel.severities[-1]] * (3 - len(channel.severities)))
@@ -113,7 +116,7 @@ _ENQUEUE: Final = f"""
     INSERT INTO deliveries (alert_id, channel, attempts, next_ns)
     SELECT a.id, CAST(? AS TEXT), 0, CAST(? AS BIGINT)
     FROM alerts a
-    WHERE a.at_ns >= ? AND a.state <> 'resolved'
+    WHERE a.at_ns >= ? AND a.state <> 'resolved' AND a.source = '{OWN}'
           AND CASE WHEN a.kind = '{DAILY_SUMMARY}' THEN CAST(? AS INTEGER) = 1 ELSE a.severity IN (?, ?, ?) END
           AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.alert_id = a.id AND d.channel = ?)
     ON CONFLICT (alert_id, channel) DO NOTHING

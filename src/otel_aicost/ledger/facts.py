@@ -22,6 +22,7 @@ TABLES: Final = (
     "events",
     "alerts",
     "deliveries",
+    "processes",
 )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from otel_aicost.config import Server
     from otel_aicost.ledger.balances import Alert, Refusal
     from otel_aicost.ledger.postgres import PostgresStore
+    from otel_aicost.ledger.processes import Outbox
     from otel_aicost.ledger.store import Connection
     from otel_aicost.model import Record
 
@@ -80,12 +81,18 @@ class Fleet:
             alone=False,
             total_tags=total_tags,
         )
+        self._closed = False
+        self._store: PostgresStore | None = None
+        self._begin()
+        self._sweeper = Sweeper(server, self._tell, lambda: self._remote.failing, total_tags)
+        self._sweeper.forked = self._begin
+
+    def _begin(self) -> None:
         self._sent: deque[str] = deque(maxlen=KEPT)
         self._counting = threading.RLock()
-        self._telling = self._closed = False
-        self._store: PostgresStore | None = None
+        self._telling = False
         self._lost = 0
-        self._sweeper = Sweeper(server, self._tell, lambda: self._remote.failing, total_tags)
+        self._settlements.clear()
 
     @property
     def alert(self) -> Callable[[Alert], object] | None:
@@ -177,6 +184,10 @@ class Fleet:
         errors = int(self._remote.stats()["errors"]) + int(self._outbox.stats()["errors"])
         return {**self._remote.stats(), "lost": self._lost, "errors": errors, "outbox": str(self.server.outbox)}
 
+    def lag(self) -> Outbox:
+        """What waits in the outbox of this host, without what is on its way. Reads the file; raises `LedgerError`."""
+        return Shelf(self.server.outbox).lag(time.time_ns() - int(FRESH_SECONDS * 1e9))
+
     def _tell(self, alert: Alert) -> None:
         if self.alert is not None:
             self.alert(alert)
@@ -213,6 +224,8 @@ class Sweeper:
         self._alert = alert
         self._pause = pause
         self._shelf = Shelf(server.outbox)
+        self.forked: Callable[[], object] = lambda: None
+        """Told in the child of a fork."""
         self._started = self._stopped = False
         self._ticker = Ticker(self._wake)
         self._worker: Worker[None] = Worker("aicost-outbox", self._sweep, self._after_fork)
@@ -245,6 +258,7 @@ class Sweeper:
         self._started = False
         self._ticker = Ticker(self._wake)
         self._shelf = Shelf(self._server.outbox)
+        self.forked()
 
 
 def opened(server: Server, landed: Callable[[Sequence[str]], object] | None = None) -> PostgresStore:

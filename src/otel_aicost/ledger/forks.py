@@ -55,11 +55,14 @@ class Turn:
             self._lock.release()
 
 
-def before_child_exit(flush: Callable[[float], object]) -> None:
-    """Call `flush` at the end of a `multiprocessing` child, which leaves without running `atexit`."""
+def before_child_exit(flush: Callable[[float], object], *, first: bool = False) -> None:
+    """Call `flush` at the end of a `multiprocessing` child, which leaves without running `atexit`.
+
+    The last one that was given is called first, behind those that are to be the `first`.
+    """
     process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if process is not None and util is not None and process.parent_process() is not None:
-        util.Finalize(None, flush, args=(EXIT_SECONDS,), exitpriority=0)
+        util.Finalize(None, flush, args=(EXIT_SECONDS,), exitpriority=int(first))
 
 
 def keep_for_ever(connection: object) -> None:

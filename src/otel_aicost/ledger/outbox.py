@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from otel_aicost import faults, ids
 from otel_aicost.ledger import forks, schema
 from otel_aicost.ledger.parcels import decoded, encoded
+from otel_aicost.ledger.processes import Outbox
 from otel_aicost.ledger.store import FileStore
 
 if TYPE_CHECKING:
@@ -110,6 +111,13 @@ class Shelf:
         with self._open() as connection:
             return int(connection.execute("SELECT count(*) FROM parcels WHERE landed_ns IS NULL").fetchone()[0])
 
+    def lag(self, before_ns: int) -> Outbox:
+        """How many wait that were put before then, and since when."""
+        if not self.path.exists():
+            return Outbox(0, None)
+        with self._open() as connection:
+            return Outbox(*connection.execute(_LAG, (before_ns,)).fetchone())
+
     def waiting(self, after: int, before_ns: int, most: int) -> list[Parcel]:
         """The oldest that were put before then, behind the number `after`; none that this version cannot read."""
         with self._open() as connection:
@@ -171,6 +179,7 @@ _TABLE: Final = """
 """
 _INDEX: Final = "CREATE INDEX IF NOT EXISTS parcels_landed ON parcels (landed_ns, number)"
 _ANY: Final = "SELECT 1 FROM parcels WHERE landed_ns IS NULL AND at_ns <= ? LIMIT 1"
+_LAG: Final = "SELECT count(*), min(at_ns) FROM parcels WHERE landed_ns IS NULL AND at_ns <= ?"
 _LANDED: Final = """
     UPDATE parcels SET landed_ns = ? WHERE landed_ns IS NULL AND call_id IN (SELECT value FROM json_each(?))
 """

@@ -413,10 +413,11 @@ def translated(statement: str) -> str | None:
     # Compared byte by byte, as SQLite does, whatever language the database was made for.
     statement = re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', statement)
     statement = statement.replace(schema.DAY, DAY).replace("strftime('%Y-%m-%dT%H:%M:%SZ', 'now')", _NOW)
-    statement = statement.replace(schema.NOW_NS, _NOW_NS)
+    statement = statement.replace(schema.NOW_NS, _NOW_NS).replace(schema.ANY_ID, _ANY_ID)
     return statement.replace(f"({schema.ROLLUP_CONFLICT})", f"({ROLLUP_CONFLICT})")
 
 
+_ANY_ID: Final = "replace(CAST(gen_random_uuid() AS TEXT), '-', '')"
 _NOW_NS: Final = "CAST(extract(epoch FROM now()) * 1000000000 AS BIGINT)"
 
 # One parameter, whatever the number of calls: the statement is prepared once.

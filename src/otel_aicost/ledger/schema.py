@@ -115,10 +115,9 @@ TOTAL_SUMS: Final = (
 TOTAL_LAST: Final = ("last_trace_id", "last_trace_ns", "last_trace_cost_nano", "last_trace_duration_ns")
 """Of the last call that is part of a trace: when it began, what it cost, how long it took."""
 
-NOW_NS: Final = "CAST(strftime('%s', 'now') AS INTEGER) * 1000000000"
-_SPEND_COLUMNS: Final = (
-    """provider, operation, model, service, status, usage_state, estimated, unpriced, cost_source, tags"""
-)
+ANY_ID: Final = "lower(hex(randomblob(16)))"
+NOW_NS: Final = "CAST(strftime('%s', 'now') AS BIGINT) * 1000000000"
+_SPEND_COLUMNS: Final = ", ".join(ROLLUP_KEY[1:])
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -193,7 +192,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
                cache_write_tokens, duration_ns
         FROM calls
         UNION ALL
-        SELECT {", ".join(ROLLUP_KEY + ROLLUP_SUMS)} FROM rollups
+        SELECT {", ".join(ROLLUP_KEY + ROLLUP_SUMS[:7])} FROM rollups
         """,  # noqa: S608 - constants
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)",
         "INSERT INTO meta VALUES ('created_at', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
@@ -329,21 +328,21 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX calls_started ON calls (started_ns, cost_nano)",
         f"""
         CREATE TABLE totals (
+            id TEXT PRIMARY KEY,
             {"".join(f"{column} TEXT NOT NULL, " for column in TOTAL_KEY)}
             first_ns INTEGER NOT NULL,
             {"".join(f"{column} INTEGER NOT NULL DEFAULT 0, " for column in TOTAL_SUMS)}
             last_trace_id TEXT,
             last_trace_ns INTEGER,
             last_trace_cost_nano INTEGER,
-            last_trace_duration_ns INTEGER,
-            PRIMARY KEY ({", ".join(TOTAL_KEY)})
+            last_trace_duration_ns INTEGER
         ) WITHOUT ROWID
         """,
         f"""
-        INSERT INTO totals ({", ".join(TOTAL_KEY)}, first_ns, calls, cost_nano, estimated_nano, input_tokens,
+        INSERT INTO totals (id, {", ".join(TOTAL_KEY)}, first_ns, calls, cost_nano, estimated_nano, input_tokens,
                             output_tokens, cache_read_tokens, cache_write_tokens)
-        SELECT provider, operation, model, service, status, coalesce(unpriced, ''), '{{}}', {NOW_NS}, sum(calls),
-               coalesce(sum(cost_nano), 0), coalesce(sum(CASE WHEN estimated = 1 THEN cost_nano END), 0),
+        SELECT {ANY_ID}, provider, operation, model, service, status, coalesce(unpriced, ''), '{{}}', {NOW_NS},
+               sum(calls), coalesce(sum(cost_nano), 0), coalesce(sum(CASE WHEN estimated = 1 THEN cost_nano END), 0),
                sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_tokens)
         FROM spend GROUP BY provider, operation, model, service, status, coalesce(unpriced, '')
         """,  # noqa: S608 - constants
@@ -375,6 +374,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             outbox_oldest_ns INTEGER
         )
         """,
+        "CREATE INDEX processes_seen ON processes (seen_ns)",
     ),
 )
 """Migration n (counted from 1) makes a file of version n out of one of version n - 1. Append, never edit."""
@@ -428,5 +428,5 @@ def verify(connection: sqlite3.Connection) -> None:
     connection.execute("SELECT id, budget, key, window_id, lease_until_ns FROM reservations LIMIT 0")
     connection.execute("SELECT call_id, reserved_nano, at_ns FROM budget_entries LIMIT 0")
     connection.execute("SELECT fingerprint, state, source FROM alerts LIMIT 0")
-    connection.execute(f"SELECT {', '.join(TOTAL_KEY + TOTAL_SUMS + TOTAL_LAST)} FROM totals LIMIT 0")  # noqa: S608
+    connection.execute(f"SELECT id, {', '.join(TOTAL_KEY + TOTAL_SUMS + TOTAL_LAST)} FROM totals LIMIT 0")  # noqa: S608
     connection.execute("SELECT id, service, seen_ns FROM processes LIMIT 0")

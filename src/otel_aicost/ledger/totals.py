@@ -6,6 +6,7 @@ process that writes it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from bisect import bisect_left
@@ -32,16 +33,22 @@ _REASONING: Final = re.compile(r'"reasoning_tokens":"?(\d+)')
 def add(connection: Connection, rows: Iterable[Row], tags: Sequence[str], now_ns: int) -> None:
     """Add calls that are new in the ledger to the totals of their kind, `tags` apart.
 
-    Totals are written in the order of their keys: two processes that write the same ones wait for each other, and not
+    Totals are written in the order of their ids: two processes that write the same ones wait for each other, and not
     in a circle.
     """
     totals: dict[tuple[Value, ...], dict[str, Any]] = {}
     kept = tuple(tags)
     for row in rows:
         _count(totals.setdefault(_key(row, kept), {}), row)
-    for key in sorted(totals):
+    for identifier, key in sorted((identity(key), key) for key in totals):
         changed = totals[key]
-        connection.execute(_upsert(tuple(changed)), (*key, now_ns - MARGIN_NS, *changed.values()))
+        connection.execute(_upsert(tuple(changed)), (identifier, *key, now_ns - MARGIN_NS, *changed.values()))
+
+
+@lru_cache(maxsize=4096)
+def identity(key: tuple[Value, ...]) -> str:
+    """The id of a total, made of its `schema.TOTAL_KEY`: a server's index does not take labels of any length."""
+    return hashlib.blake2b(json.dumps(key).encode(), digest_size=16).hexdigest()
 
 
 def add_refusals(connection: Connection, settlements: Iterable[Settlement], now_ns: int) -> None:
@@ -127,7 +134,7 @@ _FIRST_CHUNKS: Final = tuple(f"first_chunk_{bucket}" for bucket in range(len(_BU
 
 @lru_cache(maxsize=512)
 def _upsert(changed: tuple[str, ...]) -> str:
-    columns = (*schema.TOTAL_KEY, "first_ns", *changed)
+    columns = ("id", *schema.TOTAL_KEY, "first_ns", *changed)
     sets = [
         f"{column} = excluded.{column}"
         if column in schema.TOTAL_LAST
@@ -136,7 +143,7 @@ def _upsert(changed: tuple[str, ...]) -> str:
     ]
     return f"""
         INSERT INTO totals ({", ".join(columns)}) VALUES ({", ".join("?" * len(columns))})
-        ON CONFLICT ({", ".join(schema.TOTAL_KEY)}) DO UPDATE SET {", ".join(sets)}
+        ON CONFLICT (id) DO UPDATE SET {", ".join(sets)}
     """  # noqa: S608 - constants
 
 

@@ -9,6 +9,7 @@ from otel_aicost.budgets.budget import Amounts, Limits
 from otel_aicost.budgets.definitions import limits_text
 from otel_aicost.budgets.window import STEPS
 from otel_aicost.ledger import events, schema
+from otel_aicost.ledger.totals import identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -126,7 +127,8 @@ def _repair_totals(connection: Connection, who: str, now_ns: int) -> int:
     """Add to each running total what its calls have more, under no tag."""
     rows = connection.execute(_TOTALS).fetchall()
     for row in rows:
-        connection.execute(_ADD_TOTAL, (*row[: len(_KIND)], "{}", now_ns, *row[len(_KIND) :]))
+        key = (*row[: len(_KIND)], "{}")
+        connection.execute(_ADD_TOTAL, (identity(key), *key, now_ns, *row[len(_KIND) :]))
         named = " ".join(str(word) for word in row[: len(_KIND)] if word)
         became = ", ".join(
             f"{more:+,} {column}" for column, more in zip(_SUMMED, row[len(_KIND) :], strict=True) if more
@@ -268,9 +270,9 @@ _TOTALS: Final = f"""
     ORDER BY {", ".join(_KIND)}
 """  # noqa: S608 - constants
 _ADD_TOTAL: Final = f"""
-    INSERT INTO totals ({", ".join((*schema.TOTAL_KEY, "first_ns", *_SUMMED))})
-    VALUES ({", ".join("?" * (len(schema.TOTAL_KEY) + 1 + len(_SUMMED)))})
-    ON CONFLICT ({", ".join(schema.TOTAL_KEY)}) DO UPDATE SET
+    INSERT INTO totals ({", ".join(("id", *schema.TOTAL_KEY, "first_ns", *_SUMMED))})
+    VALUES ({", ".join("?" * (len(schema.TOTAL_KEY) + 2 + len(_SUMMED)))})
+    ON CONFLICT (id) DO UPDATE SET
     {", ".join(f"{column} = totals.{column} + excluded.{column}" for column in _SUMMED)}
 """  # noqa: S608 - constants
 _LATE: Final = """

@@ -216,6 +216,9 @@ class Writer:
         counts = {"written": self._written, "queued": queued, "lost": self._lost, "errors": self._errors}
         return {**counts, "path": self.name}
 
+    def lag(self) -> None:
+        """Nothing: what is put goes straight to the ledger. `Fleet.lag` has more to say."""
+
     def _append(self, record: Record | None, settlement: Settlement | None) -> None:
         self._close_lease(settlement)
         if settlement is not None and self._slices is not None:

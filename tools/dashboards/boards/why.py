@@ -8,7 +8,7 @@ model would have cost at that model's earlier price of a token (a model that is 
 
 from __future__ import annotations
 
-from tools.dashboards import look, overrides, panels
+from tools.dashboards import look, panels
 from tools.dashboards.board import Row
 from tools.dashboards.panels import About, Query
 from tools.dashboards.promql import FILTER, before, grown, known
@@ -60,7 +60,6 @@ ROW = Row(
                 decimals=2,
                 width=12,
                 height=9,
-                overrides=(overrides.of("Model", custom_minWidth=180),),
             ),
             {
                 "model": "Model",

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from otel_aicost import config
@@ -47,7 +48,7 @@ def settings() -> Section:
     values, mistakes = config.load()
     mistakes += config.load_budgets(values)[1]
     for attribute, (name, _) in config._VARIABLES.items():  # noqa: SLF001 - the one list of them
-        section.facts[name] = _shown(getattr(values, attribute))
+        section.facts[name] = _shown(_without_secrets(attribute, getattr(values, attribute)))
     for mistake in mistakes:
         section.wrong(mistake)
     if not mistakes:
@@ -208,6 +209,12 @@ def _without_credentials(address: str) -> str:
     scheme, separator, rest = address.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}" if separator else address
+
+
+def _without_secrets(attribute: str, value: Any) -> Any:  # noqa: ANN401 - of any setting
+    if attribute == "serve_token":
+        return value and "set (not shown)"
+    return tuple(map(config.shown_url, value)) if attribute == "alertmanagers" else value
 
 
 def _shown(value: object) -> object:

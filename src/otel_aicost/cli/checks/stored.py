@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 OTHERS = 0o077
 SHOWN = 3
+LATELY_SECONDS = 300.0
 COMPANIONS = ("", "-wal", "-shm")
 
 
@@ -50,10 +52,24 @@ def _read(section: Section, path: Path | Server) -> Ledger | None:
         found = open_ledger(path)
         with found.read() as connection:
             _rows(section, Query(found, connection))
+        _processes(section, path)
     except LedgerError as error:
         section.wrong(str(error))
         return None
     return found
+
+
+def _processes(section: Section, path: Path | Server) -> None:
+    from otel_aicost.ledger.opening import looking  # noqa: PLC0415
+    from otel_aicost.ledger.processes import seen  # noqa: PLC0415
+
+    with looking(path) as connection:
+        found = seen(connection, time.time_ns(), LATELY_SECONDS)
+    section.facts["processes of the last 5 minutes"] = len(found)
+    lost = sum(each.counts.lost for each in found)
+    if lost:
+        whose = ", ".join(sorted({each.service for each in found if each.counts.lost}))
+        section.wrong(f"{lost:,} calls of {whose} could be written nowhere, and are lost: see what its log says.")
 
 
 def _outbox(section: Section, path: Path) -> None:
