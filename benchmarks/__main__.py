@@ -6,7 +6,7 @@ import argparse
 import sys
 from datetime import UTC, datetime
 
-from benchmarks import budgets, durability, memory, pricing, report, rounds, startup
+from benchmarks import budgets, durability, memory, pricing, report, rounds, scrape, startup
 from benchmarks.calls import WORKLOADS
 from benchmarks.setups import SETUPS
 
@@ -91,12 +91,33 @@ def budget(options: argparse.Namespace) -> str:
     )
 
 
+def scraped(options: argparse.Namespace) -> str:
+    calls, count = (2_000, 5) if options.quick else (100_000, 20)
+    found = scrape.measure(calls, count)
+    rows = [[f"a scrape of {scrape.SERIES:,} series", "CPU ms", "ms (median)", "ms (worst)", "samples", "KiB"]]
+    for name in scrape.FORMATS:
+        work, middle, worst, samples, size = found[name]
+        rows.append([name, f"{work:.0f}", f"{middle:.0f}", f"{worst:.0f}", f"{samples:,}", f"{size / 1024:,.0f}"])
+    writes = [
+        ["a call is written", "µs of `put` (median)", "(99th)", "ms until it is in the ledger (median)", "(99th)"]
+    ]
+    for name, each in scrape.beside(calls, 40 * count).items():
+        writes.append([name, *(f"{value:.1f}" for value in each)])
+    return (
+        f"## A scrape\n\nOf a ledger of {calls:,} calls. The samples are those of the running totals, with the time "
+        f"since when each counts in OpenMetrics, and all gauges. The first scrape of a process takes "
+        f"{found['first']:.0f} ms; all together take {found['memory']:.0f} MiB of memory at the most.\n\n"
+        f"{report.table(rows)}\n\n{report.table(writes)}"
+    )
+
+
 PARTS = {
     "calls": calls,
     "price": price,
     "start": start,
     "ledger": durable,
     "budgets": budget,
+    "scrape": scraped,
     "memory": remember,
 }
 

@@ -33,6 +33,8 @@ def test_every_variable_is_read():
             "OTEL_AICOST_TAGS": "team=search, env=prod",
             "OTEL_AICOST_BAGGAGE_KEYS": "user,tenant",
             "OTEL_AICOST_METRIC_TAGS": "team",
+            "OTEL_AICOST_PROMETHEUS_PORT": "9464",
+            "OTEL_AICOST_PROMETHEUS_HOST": "0.0.0.0",
         }
     )
 
@@ -49,7 +51,18 @@ def test_every_variable_is_read():
         tags={"team": "search", "env": "prod"},
         baggage_keys=("user", "tenant"),
         metric_tags=("team",),
+        prometheus_port=9464,
+        prometheus_host="0.0.0.0",
     )
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "http", "94 64", "²"])
+def test_a_port_is_a_number(text):
+    """What is no number of a port is reported, and there is no port."""
+    settings, mistakes = config.load({"OTEL_AICOST_PROMETHEUS_PORT": text})
+
+    assert settings.prometheus_port is None
+    assert mistakes == [f"OTEL_AICOST_PROMETHEUS_PORT={text!r}: expected the number of a port, 1 to 65535"]
 
 
 @pytest.mark.parametrize(

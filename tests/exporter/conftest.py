@@ -12,7 +12,6 @@ from exporter.scraped import scrape
 from otel_aicost.budgets.budget import Plan
 from otel_aicost.exporter.collector import LedgerCollector
 
-
 NO_PLAN = Plan()
 
 

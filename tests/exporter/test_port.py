@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from exporter.scraped import OPENMETRICS, Scrape
+from exporter.until import until
 from ledgers import sample, write
-from otel_aicost import faults
+from otel_aicost import faults, instrumentor
+from otel_aicost.config import load
 from otel_aicost.exporter.collector import registry
 from otel_aicost.exporter.in_process import Port
 
@@ -56,18 +58,6 @@ def get(port, path="/metrics", method="GET", accept=OPENMETRICS):
         return response, response.read().decode()
 
 
-def until(look, seconds=30):
-    """What `look` gives as soon as that is something."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    msg = "it did not come about"
-    raise AssertionError(msg)
-
-
 def holders(port):
     """The processes that have a listening socket on that port (Linux)."""
     inodes = set()
@@ -78,7 +68,7 @@ def holders(port):
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            if os.readlink(link) in inodes:
+            if str(link.readlink()) in inodes:
                 found.add(int(link.parts[2]))
         except OSError:
             continue
@@ -209,3 +199,22 @@ def test_what_serves_loads_nothing_heavy(path, free):
     }
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] True"
+
+
+def test_a_port_without_a_ledger_is_said(free, caplog):
+    """Where no ledger is kept there is nothing to serve: the log says so, and nobody has the port."""
+    settings, _ = load({"OTEL_AICOST_LEDGER": "off", "OTEL_AICOST_PROMETHEUS_PORT": str(free)})
+    instrumentor.start(settings)
+    instrumentor.stop()
+
+    assert f"no metrics to serve at port {free} without a ledger" in caplog.text
+    assert holders(free) == set()
+
+
+def test_who_stops_gives_the_port_back(path, free):
+    """After `uninstrument` the port is free at once."""
+    settings, _ = load({"OTEL_AICOST_LEDGER": str(path), "OTEL_AICOST_PROMETHEUS_PORT": str(free)})
+    instrumentor.start(settings)
+    until(lambda: holders(free))
+    instrumentor.stop()
+    until(lambda: not holders(free), 5)

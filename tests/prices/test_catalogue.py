@@ -548,3 +548,12 @@ def test_a_short_decimal_context_does_not_shorten_what_was_saved(shipped):
         found = shipped.price("openai", ["gpt-4o"], usage, {"processing": "batch"}, ns(TODAY))
     plain = shipped.price("openai", ["gpt-4o"], usage, {}, ns(TODAY))
     assert found.batch_saved_nano == (plain.total - found.total) * 10**9
+
+
+def test_a_catalogue_tells_how_recent_it_is(shipped):
+    """Each layer has the latest day on which anything in it was checked; genai-prices that of its newest price."""
+    made = shipped.made()
+
+    assert set(made) == {"genai-prices", "supplement"}
+    assert made["supplement"].isoformat() == load_supplement().checked
+    assert datetime(2025, 1, 1, tzinfo=UTC).date() < made["genai-prices"] <= datetime.now(UTC).date()

@@ -120,7 +120,7 @@ class LedgerCollector(Collector):
         except NoLedgerYetError:
             return []
         except LedgerError as error:
-            faults.report("exporter", error)
+            faults.say("exporter", "otel-aicost: there are no metrics: %s", error)
             return []
         return [*found, *self._details.families()]
 

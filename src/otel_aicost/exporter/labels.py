@@ -45,9 +45,8 @@ class Cap:
         """Take note of all values of a label and when each was first seen; returns how many are `other`."""
         kept = self._kept.setdefault(label, {""})
         left = self.most + 1 - len(kept)  # one more: that there is no value is none
-        if len(first_seen) > len(kept) - 1 or not kept.issuperset(first_seen):
-            new = sorted((first, value) for value, first in first_seen.items() if value not in kept)
-            kept.update(value for _, value in new[: max(0, left)])
+        new = sorted((first, value) for value, first in first_seen.items() if value not in kept)
+        kept.update(value for _, value in new[:left])
         return sum(value not in kept for value in first_seen)
 
     def shown(self, label: str, value: str) -> str:

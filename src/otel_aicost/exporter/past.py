@@ -52,7 +52,8 @@ class Past:
         """The sums of ranges that begin at a midnight."""
         for one in wanted:
             self._split(summing, one.end)
-        rests = [Range(self._edge_before(one.end), one.end) for one in wanted]
+        # A day that has just begun has no block yet.
+        rests = [Range(max(one.start, self._edge_before(one.end)), one.end) for one in wanted]
         parts = summing.sums(rests)
         return [
             total(self._blocks(one.start, rest.start)).plus(part)
