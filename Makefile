@@ -5,7 +5,7 @@ VENV := .venv
 OLDEST := .venv-oldest
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint check dashboards bench postgresql prometheus clean
+.PHONY: demo test lint check dashboards bench postgresql prometheus stack up down clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -13,6 +13,16 @@ help: ## Show this list.
 
 demo: $(VENV)/.ready ## Run a program against a fake provider and show what it cost.
 	@$(VENV)/bin/python examples/demo.py
+
+stack: prometheus $(VENV)/.ready ## Run traffic, aicost serve, Prometheus and Alertmanager here, until Ctrl-C.
+	@$(VENV)/bin/python examples/stack.py
+
+up: ## The same with Grafana, Tempo and PostgreSQL, in Docker: http://127.0.0.1:3000
+	docker compose up --build --detach --wait
+	@echo "Grafana: http://127.0.0.1:3000   Prometheus: http://127.0.0.1:9090   Alertmanager: http://127.0.0.1:9093   mails: http://127.0.0.1:8025"
+
+down: ## End it, and delete its data.
+	docker compose down --volumes
 
 test: lint postgresql prometheus $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-check, and run all tests on the newest and the oldest SDKs.
 	$(VENV)/bin/python -m pytest

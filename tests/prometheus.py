@@ -61,13 +61,14 @@ class QueryError(Exception):
 
 
 class _Daemon:
-    """A server with an HTTP API: started when made, gone with `stop()` or at the end of a `with`."""
+    """A server with an HTTP API, run in the directory of its configuration; gone with `remove()` or a `with`."""
 
     ready = "/-/ready"
 
     def __init__(self, name: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix=f"aicost-{name}-"))
         self.log = self.directory / "log"
+        self.config = self.directory / f"{name}.yml"
         self._name = name
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -86,7 +87,7 @@ class _Daemon:
             self.port = self.port or free_port()
             with self.log.open("ab") as stream:
                 self._process = subprocess.Popen(
-                    [program(self._name), *self.arguments()], stdout=stream, stderr=stream, cwd=self.directory
+                    [program(self._name), *self.arguments()], stdout=stream, stderr=stream, cwd=self.config.parent
                 )
             if self._wait_ready():
                 return
@@ -155,11 +156,19 @@ class Prometheus(_Daemon):
 
     def __init__(self, config: str | Path | Mapping[str, Any], *, features: str = FEATURES) -> None:
         super().__init__("prometheus")
-        self.config = config if isinstance(config, Path) else self.directory / "prometheus.yml"
         self._features = features
-        if not isinstance(config, Path):
+        if isinstance(config, Path):
+            self.config = config
+        else:
             self.configure(config)
         self.start()
+
+    @classmethod
+    def started_elsewhere(cls, port: int) -> Self:
+        """One to ask only: it is another's to stop and to remove."""
+        one = cls.__new__(cls)
+        one.port = port
+        return one
 
     def arguments(self) -> list[str]:
         return [
@@ -242,8 +251,9 @@ class Alertmanager(_Daemon):
 
     def __init__(self, config: str | Path | Mapping[str, Any], *, external_url: str | None = None) -> None:
         super().__init__("alertmanager")
-        self.config = config if isinstance(config, Path) else self.directory / "alertmanager.yml"
-        if not isinstance(config, Path):
+        if isinstance(config, Path):
+            self.config = config
+        else:
             self.config.write_text(config if isinstance(config, str) else yaml.safe_dump(dict(config)))
         self._external_url = external_url
         self.start()
