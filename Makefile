@@ -32,14 +32,21 @@ test: lint postgresql prometheus $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-c
 	$(VENV)/bin/python -m pytest
 	$(OLDEST)/bin/python -m pytest tests/capture tests/providers tests/testing --ignore tests/testing/test_demo.py
 
-lint: $(VENV)/.ready ## Style, types and layers.
+lint: $(VENV)/.ready ## Style, types, layers and dashboards.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m tools.dashboards.lint
+
+dashboards: ## Write grafana/dashboards anew from tools/dashboards.
+	@$(PYTHON) -m tools.dashboards
 
 bench: $(VENV)/.ready ## Measure what a call costs us, side by side with the bare SDK.
 	$(VENV)/bin/python -m benchmarks
+
+accuracy: prometheus $(VENV)/.ready ## Hold what Prometheus says against the ledger, five minutes long.
+	$(VENV)/bin/python -m tools.accuracy
 
 postgresql: ## Fetch a PostgreSQL server for the tests, unless there is one.
 	@scripts/get-postgresql
