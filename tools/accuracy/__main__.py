@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 
 from benchmarks.report import machine, table
 from prometheus_client.parser import text_string_to_metric_families
+
 from tools.accuracy.traffic import SHOWN
 from tools.dashboards.promql import grown
 

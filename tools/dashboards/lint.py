@@ -66,7 +66,7 @@ def main() -> int:
     """Print every fault of the dashboards in the repository."""
     found = list(faults(read(), rules()))
     for fault in found:
-        print(fault)  # noqa: T201 - that is what it is for
+        print(fault)
     return 1 if found else 0
 
 
