@@ -37,6 +37,7 @@ workers = []
 for number in range(4):
     worker = os.fork()
     if not worker:
+        client = openai.OpenAI()  # a connection is not to be shared
         for _ in range(5):
             {CALL}
         print("made", flush=True)
