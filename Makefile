@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PROMETHEUS ?= http://127.0.0.1:9090
+PROMETHEUS ?=
 RENDER := tools/render
 BOARDS := overview budgets chargeback models engineering health
 RENDER_OPTIONS ?=
@@ -51,8 +51,9 @@ accuracy: prometheus $(VENV)/.ready ## Hold what Prometheus says against the led
 postgresql: ## Fetch a PostgreSQL server for the tests, unless there is one.
 	@scripts/get-postgresql
 
-pictures: $(RENDER)/node_modules/.ready ## Draw the dashboards into docs/images, with the data of PROMETHEUS=URL (needs Node and Chromium).
-	@for board in $(BOARDS); do \
+pictures: prometheus $(VENV)/.ready $(RENDER)/node_modules/.ready ## Draw the dashboards into docs/images: a made-up company, or PROMETHEUS=URL (needs Node and Chromium).
+	@if [ -z "$(PROMETHEUS)" ]; then $(VENV)/bin/python -m tools.pictures; exit; fi; \
+	for board in $(BOARDS); do \
 		node $(RENDER)/render.mjs --prometheus $(PROMETHEUS) --dashboard grafana/dashboards/$$board.json \
 			--out docs/images/$$board.png $(RENDER_OPTIONS) || exit 1; \
 	done

@@ -29,13 +29,14 @@ from otel_aicost.ledger.row import row
 from otel_aicost.ledger.store import FileStore
 from otel_aicost.model import Unpriced
 from otel_aicost.prices.catalogue import Catalogue
-from prometheus import program
+from prometheus import Prometheus, program, scraping
 from records import cost, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from otel_aicost.budgets.budget import Budget
     from otel_aicost.model import Record
 
 END = 1_795_183_200
@@ -78,6 +79,37 @@ HEARTBEAT = """
 """
 
 
+class Story:
+    """What happens, and how often Prometheus looks; another one can be told in its place."""
+
+    step = STEP
+    scrapes = SCRAPES
+    budgets: tuple[Budget, ...] = BUDGETS.budgets
+
+    def before(self, chance: random.Random) -> Iterator[Posted]:
+        """Calls from before Prometheus knew of any."""
+        for day in _OLDER:
+            yield from (self.posted(_call(day, chance), day) for _ in range(9))
+
+    def calls(self, now: int, number: int, chance: random.Random) -> Iterator[Posted]:
+        """What is written between the scrape of that number, which is now, and the one before it."""
+        for _ in range(6):
+            yield self.posted(_call(now - chance.randrange(1, STEP), chance), now)
+        if number % 9 == 0:
+            yield from self.odd(now)
+
+    def odd(self, now: int) -> Iterator[Posted]:
+        """Calls without a price, cut short, failed, and blocked."""
+        yield self.posted(_odd(now, cost=None, unpriced=Unpriced("unknown_model", "gpt-9"), request_model="gpt-9"), now)
+        yield self.posted(_odd(now, estimated=True, status="partial", usage_state="missing", cost=cost("0.02")), now)
+        yield self.posted(_odd(now, status="error", error_type="RateLimitError", cost=cost("0.001")), now)
+        yield self.posted(_odd(now, status="blocked", cost=None, usage={}, usage_state="none"), now, refused=True)
+
+    def posted(self, one: Record, now: int, *, refused: bool = False) -> Posted:
+        """A call with what it takes of the budgets."""
+        return _posted(one, now, self.budgets, refused=refused)
+
+
 @dataclass
 class Clock:
     """What the exporter takes for the time."""
@@ -88,11 +120,11 @@ class Clock:
         return self.now * 10**9
 
 
-def write_history(ledger: Path, scrapes: Path) -> None:
+def write_history(ledger: Path, scrapes: Path, story: Story) -> None:
     """Let a ledger grow until `END`, and write what each scrape of it gave as OpenMetrics."""
-    clock = Clock(END - STEP * SCRAPES)
+    clock = Clock(END - story.step * story.scrapes)
     chance = random.Random(4)
-    plan = Plan(budgets=BUDGETS.budgets, timezone="UTC")
+    plan = Plan(budgets=story.budgets, timezone="UTC")
     collector = LedgerCollector(ledger, lambda: plan, Catalogue.load, now_ns=clock.ns)
     collector._background._closed = True  # its clock is not ours: what it does is done below
     registry = CollectorRegistry()
@@ -100,17 +132,17 @@ def write_history(ledger: Path, scrapes: Path) -> None:
     with closing(FileStore(ledger)) as store, scrapes.open("w") as out:
         with store.transaction() as connection:
             note_definitions(connection, plan, "test", clock.ns())
-            post(store, connection, [_posted(_call(day, chance), day) for day in _OLDER for _ in range(9)], tags=TAGS)
-        for number in range(SCRAPES + 1):
-            clock.now = END - STEP * (SCRAPES - number)
+            post(store, connection, list(story.before(chance)), tags=TAGS)
+        for number in range(story.scrapes + 1):
+            clock.now = END - story.step * (story.scrapes - number)
             with store.transaction() as connection:
-                post(store, connection, list(_calls(clock.now, number, chance)), tags=TAGS)
-                _beat(connection, clock.ns(), number)
-                if number == SCRAPES // 2:
+                post(store, connection, list(story.calls(clock.now, number, chance)), tags=TAGS)
+                _beat(connection, clock.ns(), number, late=number >= story.scrapes // 2)
+                if number == story.scrapes // 2:
                     raise_alert(connection, reached("0.5"))
             with looking(ledger) as connection:
                 collector._details.find(connection)
-            if number == SCRAPES // 2:
+            if number == story.scrapes // 2:
                 _renew_prices(collector)
             out.writelines(_stamped(render(registry, "application/openmetrics-text; version=1.0.0")[1], clock.now))
         out.write("# EOF\n")
@@ -123,20 +155,24 @@ def _renew_prices(collector: LedgerCollector) -> None:
     collector._details._prices = replace(prices, made={name: at + 86_400 for name, at in prices.made.items()})
 
 
+class Stored(Prometheus):
+    """A Prometheus with samples from before it was started."""
+
+    def __init__(self, data: Path, lookback: str = "20m") -> None:
+        """`lookback`: longer than between two scrapes."""
+        self.data = data
+        self._lookback = lookback
+        super().__init__(scraping("127.0.0.1:1", interval="1h"))
+
+    def arguments(self) -> list[str]:
+        given = [one for one in super().arguments() if not one.startswith("--storage.tsdb.path")]
+        return [*given, f"--storage.tsdb.path={self.data}", f"--query.lookback-delta={self._lookback}"]
+
+
 def blocks(scrapes: Path, data: Path) -> None:
     """Prometheus' own storage of these scrapes."""
     command = [program("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(scrapes), str(data)]
     subprocess.run(command, check=True, capture_output=True)
-
-
-def _calls(now: int, number: int, chance: random.Random) -> Iterator[Posted]:
-    for _ in range(6):
-        yield _posted(_call(now - chance.randrange(1, STEP), chance), now)
-    if number % 9 == 0:
-        yield _posted(_odd(now, cost=None, unpriced=Unpriced("unknown_model", "gpt-9"), request_model="gpt-9"), now)
-        yield _posted(_odd(now, estimated=True, status="partial", usage_state="missing", cost=cost("0.02")), now)
-        yield _posted(_odd(now, status="error", error_type="RateLimitError", cost=cost("0.001")), now)
-        yield _posted(_odd(now, status="blocked", cost=None, usage={}, usage_state="none"), now, refused=True)
 
 
 def _call(now: int, chance: random.Random) -> Record:
@@ -180,7 +216,7 @@ def _saving(amount: Decimal, saved: Decimal) -> Any:
     return replace(cost(str(amount)), cache_saved_nano=nano, batch_saved_nano=nano // 4)
 
 
-def _posted(one: Record, now: int, *, refused: bool = False) -> Posted:
+def _posted(one: Record, now: int, budgets: tuple[Budget, ...], *, refused: bool = False) -> Posted:
     amounts = Amounts(
         0 if one.cost is None else int(one.cost.total * 10**9),
         int(one.usage.get("input_tokens", 0) + one.usage.get("output_tokens", 0)),
@@ -195,7 +231,7 @@ def _posted(one: Record, now: int, *, refused: bool = False) -> Posted:
             amounts,
             budget.limits,
         )
-        for budget in BUDGETS.budgets
+        for budget in budgets
         if budget.match.tags.items() <= one.tags.items()
     )
     if refused:
@@ -204,9 +240,9 @@ def _posted(one: Record, now: int, *, refused: bool = False) -> Posted:
     return Posted(row(one), Settlement(None, lines))
 
 
-def _beat(connection: Any, now_ns: int, number: int) -> None:
+def _beat(connection: Any, now_ns: int, number: int, *, late: bool) -> None:
     for service, host in (("shop", "web-1"), ("jobs", "batch-1")):
-        version = "0.1.0" if number < SCRAPES // 2 else "0.2.0"
+        version = "0.2.0" if late else "0.1.0"
         numbers = (number % 3, number // 40, number // 20, number // 60)
         waiting = (number % 5, now_ns - 30 * 10**9 if number % 5 else None)
         sdks = json.dumps({"openai": "3.54.0"})

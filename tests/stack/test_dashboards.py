@@ -11,13 +11,14 @@ import pytest
 from tools.dashboards.lint import read
 from tools.dashboards.queries import filled, queries
 
-from grafana.history import END, SCRAPES, STEP, blocks, write_history
-from prometheus import Prometheus, scraping
+from grafana.history import END, SCRAPES, STEP, Stored, Story, blocks, write_history
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tools.dashboards.queries import Asked
+
+    from prometheus import Prometheus
 
 RANGE = 6 * 3600
 MOST_SERIES = 60
@@ -32,18 +33,6 @@ CHOSEN = {
 }
 BOARDS = {board["uid"]: board for board in read()}
 ASKED = [(uid, asked) for uid, board in BOARDS.items() for asked in queries(board)]
-
-
-class Stored(Prometheus):
-    """A Prometheus with samples from before it was started."""
-
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        super().__init__(scraping("127.0.0.1:1", interval="1h"))
-
-    def arguments(self) -> list[str]:
-        given = [one for one in super().arguments() if not one.startswith("--storage.tsdb.path")]
-        return [*given, f"--storage.tsdb.path={self.data}", "--query.lookback-delta=20m"]
 
 
 class World(NamedTuple):
@@ -69,7 +58,7 @@ class World(NamedTuple):
 def world(tmp_path_factory):
     """A ledger and what Prometheus knows of it."""
     folder = tmp_path_factory.mktemp("history")
-    write_history(folder / "ledger.db", folder / "scrapes.om")
+    write_history(folder / "ledger.db", folder / "scrapes.om", Story())
     blocks(folder / "scrapes.om", folder / "data")
     with Stored(folder / "data") as prometheus:
         yield World(prometheus, folder / "ledger.db")
