@@ -1,5 +1,6 @@
 """From a call of a real SDK to Prometheus, to a page, and back: programs that fork, die and live for a moment."""
 
+import math
 import os
 import re
 import signal
@@ -11,7 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tools.dashboards.lint import read
 from tools.dashboards.promql import gained, total
+from tools.dashboards.queries import filled, queries
 
 from deployment import Deployment
 from mails import Mailbox
@@ -151,6 +154,18 @@ def test_prometheus_knows_what_the_ledger_does(live):
     wait(lambda: live.value(ann) == pytest.approx(21 * PRICE, abs=1e-9))
     assert live.value("min(aicost_ledger_up)") == 1
     wait(lambda: live.value('max(aicost_writers{service="live"})') > 0)
+
+
+@pytest.mark.parametrize("uid", [board["uid"] for board in read()])
+def test_no_dashboard_meets_an_error(live, uid):
+    """Every query of panels, variables and annotations is answered by a server that has been alive for a minute."""
+    (board,) = [board for board in read() if board["uid"] == uid]
+    now = time.time()
+    for asked in queries(board):
+        expr = filled(asked.expr, {"period": "month", "month": "0"})
+        found = live.prometheus.range(expr, now - 60, now, 5) if asked.over_time else live.prometheus.query(expr)
+        values = [value for one in found for value in (one.values if asked.over_time else [one.value])]
+        assert not any(math.isnan(value) for value in values), asked.where
 
 
 def test_exemplars_lead_to_a_trace_of_the_ledger(live):

@@ -70,6 +70,7 @@ class Company(Story):
 
     step = 1800
     scrapes = 480
+    closer = 12
     budgets = BUDGETS.budgets
 
     def __init__(self) -> None:
