@@ -86,7 +86,16 @@ class Story:
     scrapes = SCRAPES
     closer = 1
     """From how many scrapes to the next the exporter looks for top spenders: it takes the most time."""
+    end = END
     budgets: tuple[Budget, ...] = BUDGETS.budgets
+
+    def troubles(self, number: int) -> tuple[int, int, int, int]:
+        """At that scrape: calls queued, lost, errors in writing them, other errors of ours."""
+        return number % 3, number // 40, number // 20, number // 60
+
+    def waiting(self, number: int) -> int:
+        """Calls in the outbox of a host at that scrape."""
+        return number % 5
 
     def before(self, chance: random.Random) -> Iterator[Posted]:
         """Calls from before Prometheus knew of any."""
@@ -124,7 +133,7 @@ class Clock:
 
 def write_history(ledger: Path, scrapes: Path, story: Story) -> None:
     """Let a ledger grow until `END`, and write what each scrape of it gave as OpenMetrics."""
-    clock = Clock(END - story.step * story.scrapes)
+    clock = Clock(story.end - story.step * story.scrapes)
     chance = random.Random(4)
     plan = Plan(budgets=story.budgets, timezone="UTC")
     collector = LedgerCollector(ledger, lambda: plan, Catalogue.load, now_ns=clock.ns)
@@ -136,13 +145,14 @@ def write_history(ledger: Path, scrapes: Path, story: Story) -> None:
             note_definitions(connection, plan, "test", clock.ns())
             post(store, connection, list(story.before(chance)), tags=TAGS)
         for number in range(story.scrapes + 1):
-            clock.now = END - story.step * (story.scrapes - number)
+            clock.now = story.end - story.step * (story.scrapes - number)
             with store.transaction() as connection:
                 post(store, connection, list(story.calls(clock.now, number, chance)), tags=TAGS)
-                _beat(connection, clock.ns(), number, late=number >= story.scrapes // 2)
+                _beat(connection, clock.ns(), number, story)
                 if number == story.scrapes // 2:
                     raise_alert(connection, reached("0.5"))
             if number % story.closer == 0:
+                collector._details._priced_at = None  # the clock of prices is the machine's
                 with looking(ledger) as connection:
                     collector._details.find(connection)
             if number == story.scrapes // 2:
@@ -228,28 +238,30 @@ def _posted(one: Record, now: int, budgets: tuple[Budget, ...], *, refused: bool
     lines = tuple(
         Line(
             budget,
-            one.tags.get("user", "") if budget.per else "",
+            one.tags[budget.per[0]] if budget.per else "",
             window_at(budget.period, now, ZoneInfo("UTC")),
             budget.limits,
             amounts,
             budget.limits,
         )
         for budget in budgets
-        if budget.match.tags.items() <= one.tags.items()
+        if budget.match.tags.items() <= one.tags.items() and set(budget.per) <= one.tags.keys()
     )
     if refused:
-        wanted = lines[0]._replace(amounts=Amounts(7_000_000, 900, 1))
+        wanted = max(lines, key=lambda line: line.budget.blocks)._replace(amounts=Amounts(7_000_000, 900, 1))
         return Posted(row(one), Settlement(None, (), refused=wanted))
     return Posted(row(one), Settlement(None, lines))
 
 
-def _beat(connection: Any, now_ns: int, number: int, *, late: bool) -> None:
+def _beat(connection: Any, now_ns: int, number: int, story: Story) -> None:
     for service, host in (("shop", "web-1"), ("jobs", "batch-1")):
-        version = "0.2.0" if late else "0.1.0"
-        numbers = (number % 3, number // 40, number // 20, number // 60)
-        waiting = (number % 5, now_ns - 30 * 10**9 if number % 5 else None)
+        version = "0.2.0" if number >= story.scrapes // 2 else "0.1.0"
+        calls = story.waiting(number)
+        waiting = (calls, now_ns - 30 * 10**9 if calls else None)
         sdks = json.dumps({"openai": "3.54.0"})
-        connection.execute(HEARTBEAT, (host, host, service, version, sdks, now_ns, now_ns, *numbers, *waiting))
+        connection.execute(
+            HEARTBEAT, (host, host, service, version, sdks, now_ns, now_ns, *story.troubles(number), *waiting)
+        )
 
 
 def _stamped(exposition: bytes, at: int) -> Iterator[str]:

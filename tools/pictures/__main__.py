@@ -6,15 +6,15 @@ import argparse
 import os
 import subprocess
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
-from grafana.history import END, Stored, blocks, write_history
+from grafana.history import Stored, blocks, write_history
 from tools.pictures import ROOT
 from tools.pictures.company import Company
 
 RENDER = ROOT / "tools" / "render" / "render.mjs"
 BOARDS = ROOT / "grafana" / "dashboards"
-HOUR_MS = 3_600_000
 
 
 def main() -> None:
@@ -28,20 +28,22 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="aicost-pictures-") as directory:
         folder = Path(directory)
-        print("seven weeks of calls ...", flush=True)
-        write_history(folder / "ledger.db", folder / "scrapes.om", Company())
+        print("seven weeks of calls (a few minutes) ...", flush=True)
+        company = Company()
+        write_history(folder / "ledger.db", folder / "scrapes.om", company)
         blocks(folder / "scrapes.om", folder / "data")
         with Stored(folder / "data", lookback="60m") as prometheus:
             for name in options.boards or sorted(path.stem for path in BOARDS.glob("*.json")):
                 print(f"{name} ...", flush=True)
-                draw(name, prometheus.url, options)
+                draw(name, prometheus.url, company.end, options)
 
 
-def draw(name: str, url: str, options: argparse.Namespace) -> None:
+def draw(name: str, url: str, end: int, options: argparse.Namespace) -> None:
     """One dashboard at the moment at which the data ends."""
     command = ["node", str(RENDER), "--prometheus", url, "--dashboard", str(BOARDS / f"{name}.json")]
     command += ["--out", str(options.out / f"{name}.png"), "--theme", options.theme, "--scrape", f"{Company.step}s"]
-    command += ["--from", str(END * 1000 - options.hours * HOUR_MS), "--to", str(END * 1000)]
+    begin, end_at = (datetime.fromtimestamp(at, UTC).isoformat() for at in (end - options.hours * 3600, end))
+    command += ["--from", begin.replace("+00:00", "Z"), "--to", end_at.replace("+00:00", "Z")]
     subprocess.run(command, check=True, env=os.environ)
 
 

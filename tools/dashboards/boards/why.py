@@ -40,7 +40,7 @@ ROW = Row(
                 look.USD,
                 decimals=2,
                 steps=((None, look.OK), (0, look.WARN)),
-                width=12,
+                width=8,
                 height=9,
                 empty="Prometheus does not know the range before this one",
             ),
@@ -58,7 +58,7 @@ ROW = Row(
                 "only. Exact to one scrape.",
                 look.USD,
                 decimals=2,
-                width=12,
+                width=16,
                 height=9,
             ),
             {
