@@ -152,7 +152,7 @@ def write_history(ledger: Path, scrapes: Path, story: Story) -> None:
                 if number == story.scrapes // 2:
                     raise_alert(connection, reached("0.5"))
             if number % story.closer == 0:
-                collector._details._priced_at = None  # the clock of prices is the machine's
+                collector._details._priced = None  # the clock of prices is the machine's
                 with looking(ledger) as connection:
                     collector._details.find(connection)
             if number == story.scrapes // 2:
