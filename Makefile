@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PROMETHEUS ?= http://127.0.0.1:9090
+PROMETHEUS ?=
 RENDER := tools/render
 BOARDS := overview budgets chargeback models engineering health
 RENDER_OPTIONS ?=
@@ -32,20 +32,28 @@ test: lint postgresql prometheus $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-c
 	$(VENV)/bin/python -m pytest
 	$(OLDEST)/bin/python -m pytest tests/capture tests/providers tests/testing --ignore tests/testing/test_demo.py
 
-lint: $(VENV)/.ready ## Style, types and layers.
+lint: $(VENV)/.ready ## Style, types, layers and dashboards.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m tools.dashboards.lint
+
+dashboards: ## Write grafana/dashboards anew from tools/dashboards.
+	@$(PYTHON) -m tools.dashboards
 
 bench: $(VENV)/.ready ## Measure what a call costs us, side by side with the bare SDK.
 	$(VENV)/bin/python -m benchmarks
 
+accuracy: prometheus $(VENV)/.ready ## Hold what Prometheus says against the ledger, five minutes long.
+	$(VENV)/bin/python -m tools.accuracy
+
 postgresql: ## Fetch a PostgreSQL server for the tests, unless there is one.
 	@scripts/get-postgresql
 
-pictures: $(RENDER)/node_modules/.ready ## Draw the dashboards into docs/images, with the data of PROMETHEUS=URL (needs Node and Chromium).
-	@for board in $(BOARDS); do \
+pictures: prometheus $(VENV)/.ready $(RENDER)/node_modules/.ready ## Draw the dashboards into docs/images: a made-up company, or PROMETHEUS=URL (needs Node and Chromium).
+	@if [ -z "$(PROMETHEUS)" ]; then $(VENV)/bin/python -m tools.pictures; exit; fi; \
+	for board in $(BOARDS); do \
 		node $(RENDER)/render.mjs --prometheus $(PROMETHEUS) --dashboard grafana/dashboards/$$board.json \
 			--out docs/images/$$board.png $(RENDER_OPTIONS) || exit 1; \
 	done

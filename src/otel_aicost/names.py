@@ -163,6 +163,7 @@ EXPORTED: Final[Mapping[str, Family]] = MappingProxyType(
         "aicost_ledger_up": Family("gauge", "1: the ledger could be read for this scrape.", ()),
         "aicost_ledger_calls": Family("gauge", "Calls in the ledger, daily totals included.", ()),
         "aicost_ledger_size_bytes": Family("gauge", "Size of the ledger.", ()),
+        "aicost_ledger_first_call_timestamp_seconds": Family("gauge", "When the oldest call began.", ()),
         "aicost_ledger_last_call_timestamp_seconds": Family("gauge", "When the newest call began.", ()),
         "aicost_outbox_calls": Family("gauge", "Calls that wait on a host for the server.", ("host",)),
         "aicost_outbox_oldest_timestamp_seconds": Family("gauge", "Since when the oldest of them waits.", ("host",)),

@@ -19,6 +19,7 @@ from otel_aicost.ledger.opening import changing
 from otel_aicost.ledger.processes import Counts, Heartbeat, Outbox, beat
 from otel_aicost.ledger.standings import how_many, nearest
 from otel_aicost.ledger.writer import Writer
+from records import record
 
 NOW = at("2026-11-21T12:00:00")
 DOLLAR = 10**9
@@ -214,7 +215,7 @@ def test_windows_are_counted_and_ranked(path, writer):
 
 
 def test_list_prices_are_those_of_the_models_used(path, collector):
-    """Each model used within 30 days has today's list price per million tokens; the price data tells its age."""
+    """Each model that was used has today's list price per million tokens; the price data tells its age."""
     from exporter.until import until
     from otel_aicost.prices.catalogue import Catalogue
 
@@ -227,3 +228,18 @@ def test_list_prices_are_those_of_the_models_used(path, collector):
     made = found.by("source", "aicost_price_table_timestamp_seconds")
     assert set(made) == {"genai-prices", "supplement"}
     assert all(1.7e9 < at_seconds < time.time() for at_seconds in made.values())
+
+
+def test_a_model_that_is_new_has_its_price_at_the_next_look(path, collector):
+    """What was not used at the first look does not wait until all prices are looked up anew."""
+    from otel_aicost.ledger.opening import looking
+    from otel_aicost.prices.catalogue import Catalogue
+
+    one = collector(path, catalogue_of=Catalogue.load)
+    known = []
+    for model in ("gpt-4o", "gpt-4o-mini"):
+        write(path, record(started_ns=time.time_ns(), response_model=model))
+        with looking(path) as connection:
+            one._details.find(connection)
+        known.append({model for _, model, _ in one._details._prices.dollars})
+    assert known == [{"gpt-4o"}, {"gpt-4o", "gpt-4o-mini"}]

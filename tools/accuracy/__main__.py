@@ -22,12 +22,11 @@ from typing import Final, NamedTuple
 
 from benchmarks.report import machine, table
 from prometheus_client.parser import text_string_to_metric_families
+
+from prometheus import Prometheus, free_port, scraping
+from tools.accuracy import ROOT, pages
 from tools.accuracy.traffic import SHOWN
 from tools.dashboards.promql import grown
-
-ROOT: Final = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-from prometheus import Prometheus, free_port, scraping  # noqa: E402 - the servers that the tests run
 
 DOCUMENT: Final = ROOT / "docs" / "accuracy.md"
 MARK: Final = "<!-- figures: written by `python -m tools.accuracy --write`, not by hand -->"
@@ -61,7 +60,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the figures into docs/accuracy.md")
     options = parser.parse_args()
     os.environ["PACE"] = str(options.pace)
-    found = measured(int(options.minutes * 60), options.scrape, options.seed)
+    found = f"{measured(int(options.minutes * 60), options.scrape, options.seed)}\n\n{pages.measured()}"
     told = f"`python -m tools.accuracy {' '.join(sys.argv[1:])}`, {datetime.now(UTC):%Y-%m-%d}. {machine()}"
     text = f"{told}\n\n{found}"
     print(text)

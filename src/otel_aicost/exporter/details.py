@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 PERIODS: Final = (("day", 0), ("day", 1), ("week", 0), ("week", 1), ("month", 0), ("month", 1), ("month", 2))
 DAY_NS: Final = 86_400 * NS
-USED_DAYS: Final = 30
 PRICES_SECONDS: Final = 600.0
 MOST_MODELS: Final = 200
 METERS: Final = ("input", "output", "cache_read", "cache_write")
@@ -70,7 +69,9 @@ class Details:
         self._calls: list[Call] = []
         self._catalogue: Catalogue | None = None
         self._prices = _Prices()
-        self._priced_at: float | None = None
+        self._priced: list[tuple[str, str]] | None = None
+        """The models whose prices were looked up, and when."""
+        self._priced_at = 0.0
 
     def find(self, connection: Connection, *, prices: bool = True) -> None:
         """Look at the ledger; what has not changed since the last look is not read again."""
@@ -124,13 +125,13 @@ class Details:
         return None
 
     def _look_up(self, connection: Connection, now_ns: int) -> None:
-        if self._priced_at is not None and time.monotonic() - self._priced_at < PRICES_SECONDS:
+        models = sorted(models_used(connection, MOST_MODELS))
+        if models == self._priced and time.monotonic() - self._priced_at < PRICES_SECONDS:
             return
         if self._catalogue is None and self._catalogue_of is not None:
             self._catalogue = self._catalogue_of()
         catalogue = self._catalogue
         assert catalogue is not None  # noqa: S101 - as it was just loaded
-        models = sorted(models_used(connection, now_ns - USED_DAYS * DAY_NS))[:MOST_MODELS]
         found = {}
         for provider, model in models:
             price, _ = catalogue.resolve(Query(provider, (model,), {}, now_ns))
@@ -139,7 +140,7 @@ class Details:
         made = {
             source: datetime(*day.timetuple()[:3], tzinfo=UTC).timestamp() for source, day in catalogue.made().items()
         }
-        self._prices = _Prices(found, made)
+        self._prices, self._priced = _Prices(found, made), models
         self._priced_at = time.monotonic()
 
 

@@ -6,6 +6,7 @@ import socket
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost.config import Server
@@ -28,12 +29,23 @@ OUTBOX_WAIT_SECONDS: Final = 0.5
 
 
 def ledger(connection: Connection, place: Path | Server, calls: int) -> Iterator[Metric]:
-    """How many calls there are, how much room they take, when the last one began."""
+    """How many calls there are, how much room they take, when the first and the last one began."""
     yield _one("aicost_ledger_calls", calls)
     size = connection.execute(_SIZE).fetchone()[0] if isinstance(place, Server) else bytes_of(place)
     yield _one("aicost_ledger_size_bytes", int(size or 0))
+    yield _one("aicost_ledger_first_call_timestamp_seconds", _first(connection))
     last = connection.execute("SELECT max(started_ns) FROM calls").fetchone()[0]
     yield _one("aicost_ledger_last_call_timestamp_seconds", None if last is None else seconds(last))
+
+
+def _first(connection: Connection) -> float | None:
+    """When the oldest call began; of daily totals, when their day did."""
+    at_ns = connection.execute("SELECT min(started_ns) FROM calls").fetchone()[0]
+    day = connection.execute("SELECT min(day) FROM rollups").fetchone()[0]
+    found = [] if at_ns is None else [seconds(at_ns)]
+    if day is not None:
+        found.append(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
+    return min(found, default=None)
 
 
 def alerts(connection: Connection) -> Iterator[Metric]:

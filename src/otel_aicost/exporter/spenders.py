@@ -100,10 +100,9 @@ def tops(
     return found
 
 
-def models_used(connection: Connection, since_ns: int) -> set[tuple[str, str]]:
-    """The providers and models of the calls since then. Reads every one of them."""
-    sql = "SELECT DISTINCT provider, model FROM calls WHERE started_ns >= ?"
-    return {(provider, model) for provider, model in connection.execute(sql, (since_ns,)).fetchall() if model}
+def models_used(connection: Connection, most: int) -> list[tuple[str, str]]:
+    """Providers and models, the ones with the most calls first."""
+    return [(provider, model) for provider, model in connection.execute(_MODELS, (most,)).fetchall()]
 
 
 def costliest(connection: Connection, since_ns: int) -> list[Call]:
@@ -146,6 +145,10 @@ _ON: Final = "WHERE day >= ? AND day < ?"
 _ANY_FOLDED: Final = f"SELECT 1 FROM rollups {_ON} LIMIT 1"  # noqa: S608 - constants
 _SUMS: Final = """CAST(coalesce(sum(cost_nano), 0) AS BIGINT) AS nano, CAST({calls} AS BIGINT) AS calls,
     CAST(sum(input_tokens) + sum(output_tokens) AS BIGINT) AS tokens"""
+_MODELS: Final = """
+    SELECT provider, model FROM totals WHERE model <> '' GROUP BY provider, model
+    ORDER BY sum(calls) DESC, provider, model LIMIT ?
+"""
 _DEAREST: Final = """
     SELECT cost_nano FROM calls WHERE started_ns >= ? AND cost_nano > 0 ORDER BY cost_nano DESC LIMIT ?
 """

@@ -5,7 +5,8 @@ import { type AnnotationQuery, type Job, type Panel, type Report } from './job';
 import { alertsFor, type Listed } from './panels/alerts';
 import { type Annotation } from './panels/panel';
 import { type Answer } from './frames';
-import { api, ask, stepOf, timesOf } from './prometheus';
+import { api } from './api';
+import { ask, stepOf, timesOf } from './prometheus';
 import { choose, type Variables } from './variables';
 
 export const QUERIED = ['stat', 'bargauge', 'timeseries', 'table', 'piechart'];

@@ -1,5 +1,6 @@
-/** The Prometheus HTTP API, asked as Grafana's data source asks it. */
+/** Queries, asked as Grafana's data source asks them. */
 import { type DataFrame, rangeUtil, type TimeRange } from '@grafana/data';
+import { api } from './api';
 import { type Answer, tableFrame, type Target, timeSeriesFrames } from './frames';
 import { type Scope, seconds, type Variables } from './variables';
 
@@ -12,22 +13,6 @@ export interface Question {
 }
 
 const MOST_POINTS = 11_000;
-
-/** `/api/v1/<path>` of the server; throws what the server says is wrong. */
-export async function api<T>(path: string, parameters: Record<string, string | string[]>): Promise<T> {
-  const form = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) {
-    for (const one of [value].flat()) {
-      form.append(name, one);
-    }
-  }
-  const response = await fetch(`/api/v1/${path}?${form}`);
-  const body = (await response.json()) as { status: string; data: T; error?: string };
-  if (body.status !== 'success') {
-    throw new Error(body.error ?? `Prometheus answered ${response.status}`);
-  }
-  return body.data;
-}
 
 /** Milliseconds between two points. */
 export function stepOf(range: TimeRange, points: number, least: string): number {

@@ -1,7 +1,7 @@
 /** Dashboard variables: what may be chosen, what is chosen, and how it is written into queries and titles. */
 import { type DataFrame, type Field, getFieldDisplayName, type ScopedVars, type TimeRange } from '@grafana/data';
 import { capitalize } from 'lodash';
-import { api } from './prometheus';
+import { api } from './api';
 
 export type Scope = Record<string, string>;
 

@@ -2,7 +2,7 @@
 import { css } from '@emotion/css';
 import { type GrafanaTheme2 } from '@grafana/data';
 import { Icon } from '@grafana/ui';
-import { api } from '../prometheus';
+import { api } from '../api';
 import { type Drawing } from './panel';
 
 interface Instance {
