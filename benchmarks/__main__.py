@@ -85,8 +85,9 @@ def budget(options: argparse.Namespace) -> str:
     for name, (middle, worst) in budgets.measure(200 if options.quick else 2000).items():
         rows.append([name, f"{middle:,.0f}", f"{worst:,.0f}"])
     return (
-        "## A budget\n\nHow long a call with one blocking budget waits for its admission, with "
-        f"{budgets.PAUSE * 1000:.0f} ms between two calls of a process; beside it the bare call.\n\n"
+        "## A budget\n\nHow long a call with one blocking budget waits for its admission, and beside it the bare call. "
+        f"The {budgets.PROCESSES} processes hold one balance; beside them, in the same processes and between the same "
+        "calls, a loop of plain Python that waits for nothing: what it takes longer at its worst is the machine's.\n\n"
         f"{report.table(rows)}"
     )
 

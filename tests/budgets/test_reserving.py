@@ -127,6 +127,45 @@ def test_spent_and_reserved_and_asked_together_must_fit(writer, asked, fits):
         assert refusal.resets_at == DAY.end
 
 
+@pytest.fixture
+def late(writer, monkeypatch):
+    """A writer whose background does nothing for now."""
+    monkeypatch.setattr(writer, "_wake", lambda: None)
+    return writer
+
+
+def test_what_took_no_more_than_was_reserved_is_written_later(late, look):
+    """An admission does not wait for that; a row is there when somebody is refused, or the background gets to it."""
+    strict = line(4, mode="strict")
+    assert late.reserve("1", [strict]) is None
+    settle(late, "1", taking(strict, 4))
+    assert late.reserve("2", [strict]) is None
+    assert look(STANDING) == [("", 0, 8, 0, 2)]
+    assert late.reserve("3", [strict]) is not None
+    assert look(STANDING) == [("", 4, 4, 1, 1)]
+
+
+@pytest.mark.parametrize("mode", ["strict", "balanced"])
+def test_what_is_not_yet_written_refuses_nobody(late, mode):
+    """What ended calls gave back is counted, though the ledger does not know of it yet."""
+    asked = line(10, mode=mode)
+    assert late.reserve("1", [asked]) is None
+    settle(late, "1", taking(asked, 3))
+    assert late.reserve("2", [taking(asked, 7)]) is None
+    assert late.reserve("3", [taking(asked, 1)]) is not None
+
+
+@pytest.mark.parametrize("name", ["1", "another"])
+def test_what_took_more_than_was_reserved_counts_at_once(late, name):
+    """Of a call that cost more, and of one that nothing was reserved for: before the background has written it."""
+    strict = line(4, mode="strict")
+    assert late.reserve("1", [strict]) is None
+    settle(late, name, taking(strict, 10))
+    refusal = late.reserve("2", [taking(strict, 1)])
+    assert refusal is not None
+    assert refusal.spent.nano == 10
+
+
 def test_nothing_more_fits_a_window_that_is_full(writer):
     """A call whose cost cannot be foreseen (0) is not admitted where all is spent; nor where the limit is 0."""
     assert writer.reserve("1", [line(10)]) is None

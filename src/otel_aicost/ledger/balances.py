@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import cache
+from operator import le
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from otel_aicost import faults
@@ -58,6 +59,11 @@ class Settlement(NamedTuple):
     """Parts of slices that it frees."""
     refused: Line | None = None
     """What did not let the call be sent, with what it was expected to take."""
+
+    def within(self, reserved: Iterable[Line]) -> bool:
+        """Whether it takes no more than was reserved, so that to write it later refuses nobody too late."""
+        held = {_key(line): line.amounts for line in (*reserved, *(share.line for share in self.shares))}
+        return all((was := held.get(_key(line))) is not None and all(map(le, line.amounts, was)) for line in self.lines)
 
     def places(self) -> set[tuple[str, str]]:
         """The (budget, key) of all balances that it changes."""

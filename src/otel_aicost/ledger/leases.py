@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from otel_aicost.ledger import balances
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from otel_aicost.budgets.budget import Line
     from otel_aicost.ledger.store import Store
 
 EXPIRE_SECONDS: Final = 600.0
@@ -24,7 +25,7 @@ class Leases:
         self._lease_ns = lease_ns
         self._grace_ns = grace_ns
         self._more = more
-        self._open: dict[str, None] = {}
+        self._open: dict[str, Sequence[Line]] = {}
         self._renew_at = self._expire_at = 0.0
         self.used = False
         """Whether anybody ever asked for a reservation."""
@@ -34,15 +35,15 @@ class Leases:
         """How often open reservations are renewed."""
         return self._lease_ns / 3e9
 
-    def opened(self, identifier: str) -> None:
+    def opened(self, identifier: str, lines: Sequence[Line]) -> None:
         """A reservation was made."""
         if not self._open:
             self._renew_at = time.monotonic() + self.renew_seconds
-        self._open[identifier] = None
+        self._open[identifier] = lines
 
-    def closed(self, identifier: str) -> None:
-        """It is settled."""
-        self._open.pop(identifier, None)
+    def closed(self, identifier: str) -> Sequence[Line]:
+        """It is settled: what was reserved; nothing, where that is not known."""
+        return self._open.pop(identifier, ())
 
     def due(self) -> bool:
         """Whether there is anything to do."""

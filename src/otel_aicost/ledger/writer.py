@@ -65,9 +65,9 @@ class Writer:
     """Puts records into a ledger milliseconds after `put`; one that is given up is counted. Reserves in its budgets.
 
     `put` never blocks and never raises. While the ledger cannot be written, `KEPT` records wait in memory and are
-    written when it can be again, tried with growing pauses. What a process settled is in the balances before it
-    reserves again. After a fork the child's writer starts empty: what the parent had queued, or reserved, stays
-    the parent's.
+    written when it can be again, tried with growing pauses. What a process settled beyond what it had reserved is in
+    the balances before it reserves again. After a fork the child's writer starts empty: what the parent had queued,
+    or reserved, stays the parent's.
     """
 
     def __init__(  # noqa: PLR0913 - what a ledger is
@@ -127,7 +127,7 @@ class Writer:
         self._slices = slices = Slices() if self._sliced else None
         self._leases = Leases(self._lease_ns, (lambda: ()) if slices is None else slices.held, self._grace_ns)
         self._counting = threading.RLock()
-        self._woken = self._failing = self._exit_guarded = False
+        self._woken = self._failing = self._exit_guarded = self._unforeseen = False
         self._writing_since: float | None = None
         self._wrote_at = 0.0
         self._wait, self._retry_at, self._fold_at = FIRST_RETRY_SECONDS, 0.0, 0.0
@@ -182,7 +182,7 @@ class Writer:
             return None if admitted else self._reserve_slices(slices, identifier, lines, again=admitted is None)
         refused = self._ask(lines, lambda connection: self._reserve(connection, identifier, lines))
         if refused is None:
-            self._lease(identifier)
+            self._lease(identifier, lines)
         return refused
 
     def look(self, lines: Sequence[Line]) -> Refusal | None:
@@ -228,17 +228,20 @@ class Writer:
         """Nothing: what is put goes straight to the ledger. `Fleet.lag` has more to say."""
 
     def _append(self, record: Record | None, settlement: Settlement | None) -> None:
-        self._close_lease(settlement)
+        reserved = self._close_lease(settlement)
         if settlement is not None and self._slices is not None:
             shares = settlement.shares or self._slices.settled(settlement.reservation, settlement.lines)
             settlement = settlement._replace(shares=shares)
         self._pending.append((record, settlement))
+        if settlement is not None and not settlement.within(reserved):
+            self._unforeseen = True  # only now that it is there to be written
         if not self._woken:
             self._wake()
 
-    def _close_lease(self, settlement: Settlement | None) -> None:
-        if settlement is not None and settlement.reservation is not None:
-            self._leases.closed(settlement.reservation)
+    def _close_lease(self, settlement: Settlement | None) -> Sequence[Line]:
+        if settlement is None or settlement.reservation is None:
+            return ()
+        return self._leases.closed(settlement.reservation)
 
     def _stalled(self) -> bool:
         since = self._writing_since
@@ -311,7 +314,7 @@ class Writer:
             self._tick_later(SLICE_SECONDS)
         if refused is None:
             slices.asked(identifier, lines)
-            self._lease(identifier)
+            self._lease(identifier, lines)
         return refused
 
     def _still(self, slices: Slices, identifier: str, lines: Sequence[Line]) -> bool:
@@ -331,8 +334,8 @@ class Writer:
         slices.stamped(lines, stamp)
         return slices.take(identifier, lines, stamp)
 
-    def _lease(self, identifier: str) -> None:
-        self._leases.opened(identifier)
+    def _lease(self, identifier: str, lines: Sequence[Line]) -> None:
+        self._leases.opened(identifier, lines)
         self._tick_later(self._leases.renew_seconds)
 
     def _give_back(self, rests: list[Share]) -> None:
@@ -382,18 +385,31 @@ class Writer:
         store = self._opened()
         left = deadline - time.monotonic()
         store.wait_at_most(WAIT_SECONDS if left > WAIT_SECONDS * 0.8 else max(0.01, left))
-        self._held = self._held or self._take(self._at_once)
-        with store.transaction() as connection:
-            more = [(line.budget.name, line.key) for line in lines]
-            reached = []
-            if self._held:
-                reached = post(store, connection, self._held, more, self._total_tags)
-            else:
-                store.lock(more)
-            refused = work(connection)
-        self._are_written()
+        # Where it is near, what waits is written first only if it matters: it took more than was reserved for it.
+        first, self._unforeseen = self._unforeseen or not self._near, False
+        reached: list[Alert] = []
+        posted = False
+        more = [(line.budget.name, line.key) for line in lines]
+        try:
+            with store.transaction() as connection:
+                if first:
+                    posted, reached = True, self._post(store, connection, more)
+                refused = work(connection)
+                if refused is not None and not posted and (self._held or self._pending):
+                    posted, reached = True, self._post(store, connection, more)
+                    refused = work(connection)
+        except BaseException:
+            self._unforeseen = True
+            raise
+        if posted:
+            self._unforeseen = self._unforeseen or bool(self._pending)
+            self._are_written()
         alerts += reached
         return refused
+
+    def _post(self, store: Store, connection: Connection, more: Sequence[tuple[str, str]]) -> list[Alert]:
+        self._held = self._held or self._take(self._at_once)
+        return post(store, connection, self._held, more, self._total_tags)
 
     def _unreachable(self) -> StoreDownError:
         return StoreDownError(f"{self.name} does not answer")
