@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost import faults
-from otel_aicost.errors import LedgerError
-from otel_aicost.ledger.opening import looking
+from otel_aicost.ledger.opening import NoLedgerYetError, looking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,8 +85,8 @@ class Background:
             began = time.monotonic()
             try:
                 self.once()
-            except (LedgerError, KeyboardInterrupt):  # the scrape says that it is down; or a fork interrupted it
-                pass
+            except (NoLedgerYetError, KeyboardInterrupt):
+                pass  # `aicost_ledger_up` says so; or a fork interrupted it, and it is tried again
             except Exception as error:  # noqa: BLE001 - it must not end what is exported
                 faults.report("exporter", error)
             wake.wait(max(LEAST_SECONDS, (time.monotonic() - began) / SHARE))

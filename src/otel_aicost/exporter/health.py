@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import socket
-import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from otel_aicost.config import Server
+from otel_aicost.errors import LedgerError
 from otel_aicost.exporter.families import counter, gauge, seconds
 from otel_aicost.ledger import processes
 from otel_aicost.ledger.facts import bytes_of
-from otel_aicost.ledger.processes import Outbox
+from otel_aicost.ledger.outbox import lag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SEEN_SECONDS: Final = 300
 """An instrumented process that says nothing for so long is gone, or has made no calls."""
-OUTBOX_WAIT_SECONDS: Final = 0.5
 
 
 def ledger(connection: Connection, place: Path | Server, calls: int) -> Iterator[Metric]:
@@ -81,8 +80,9 @@ def writers(connection: Connection, now_ns: int) -> Iterator[Metric]:
 def outboxes(connection: Connection, place: Path | Server, now_ns: int) -> Iterator[Metric]:
     """What waits on each host: on others as they said last, here as it is."""
     waiting = processes.outboxes(processes.seen(connection, now_ns, SEEN_SECONDS))
-    if isinstance(place, Server) and (here := _waiting_here(place.outbox)) is not None:
-        waiting[socket.gethostname()] = here
+    if isinstance(place, Server):
+        with suppress(LedgerError):  # no process of this host made calls, or it has a newer version
+            waiting[socket.gethostname()] = lag(place.outbox, now_ns)
     count, oldest = gauge("aicost_outbox_calls"), gauge("aicost_outbox_oldest_timestamp_seconds")
     for host, outbox in sorted(waiting.items()):
         count.add_metric((host,), outbox.calls)
@@ -94,19 +94,6 @@ def outboxes(connection: Connection, place: Path | Server, now_ns: int) -> Itera
 
 def _listed(sdks: Mapping[str, str]) -> str:
     return ", ".join(f"{package} {version}" for package, version in sorted(sdks.items()))
-
-
-def _waiting_here(path: Path) -> Outbox | None:
-    """How many calls wait in the outbox of this host, and since when; `None` where there is none to be read."""
-    if not path.is_file():
-        return None
-    try:
-        address = f"{path.resolve().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, timeout=OUTBOX_WAIT_SECONDS)) as connection:
-            calls, oldest_ns = connection.execute(_WAITING).fetchone()
-    except (sqlite3.Error, OSError):
-        return None
-    return Outbox(int(calls), oldest_ns)
 
 
 def _one(name: str, value: float | None) -> Metric:
@@ -129,4 +116,3 @@ _FAILED: Final = """
            CAST(sum(internal_errors) AS BIGINT)
     FROM processes GROUP BY service ORDER BY service
 """
-_WAITING: Final = "SELECT count(*), min(at_ns) FROM parcels WHERE landed_ns IS NULL"

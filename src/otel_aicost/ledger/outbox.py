@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from otel_aicost import faults, ids
 from otel_aicost.ledger import forks, schema
+from otel_aicost.ledger.opening import looking
 from otel_aicost.ledger.parcels import decoded, encoded
 from otel_aicost.ledger.processes import Outbox
 from otel_aicost.ledger.store import FileStore
@@ -26,6 +27,7 @@ LEASE_SECONDS: Final = 60.0
 KEPT_SECONDS: Final = 60.0
 """How long a call stays in the outbox after the server took it: a standby that takes over may be behind by so much."""
 TURN_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 0.5
 
 
 class Parcel(NamedTuple):
@@ -88,6 +90,12 @@ def doubt(connection: Connection) -> None:
     connection.execute("UPDATE parcels SET landed_ns = NULL WHERE landed_ns >= ?", (before,))
 
 
+def lag(path: Path, before_ns: int) -> Outbox:
+    """How many calls wait in an outbox that were put before then, and since when. Read-only; raises `LedgerError`."""
+    with looking(path, LOOK_SECONDS) as connection:
+        return Outbox(*connection.execute(_LAG, (before_ns,)).fetchone())
+
+
 class Shelf:
     """What waits in an outbox, for whoever sends it on. The file is open during a step only: a process may fork."""
 
@@ -115,7 +123,7 @@ class Shelf:
         """How many wait that were put before then, and since when."""
         if not self.path.exists():
             return Outbox(0, None)
-        with self._open() as connection:
+        with self._open() as connection:  # which makes what is missing: it may be only just begun
             return Outbox(*connection.execute(_LAG, (before_ns,)).fetchone())
 
     def waiting(self, after: int, before_ns: int, most: int) -> list[Parcel]:
