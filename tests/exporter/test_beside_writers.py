@@ -8,11 +8,13 @@ import threading
 import time
 from contextlib import closing
 
+import pytest
+
 from exporter.scraped import scrape
 from exporter.until import until
 from ledgers import at, sample, write
 from otel_aicost.exporter.background import Background
-from otel_aicost.ledger.opening import looking
+from otel_aicost.ledger.opening import NoLedgerYetError, looking
 from otel_aicost.ledger.writer import Writer
 from records import cost, record
 
@@ -121,3 +123,22 @@ os._exit(0)
         [sys.executable, "-c", code, str(path)], env=variables, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.strip() == "0", done.stderr
+
+
+def test_a_look_in_the_background_that_fails_is_reported(tmp_path):
+    """What the top spenders are made of cannot be read: that is said; that there is no ledger yet is no failure."""
+    from otel_aicost import faults
+
+    broken = tmp_path / "ledger.db"
+    broken.write_bytes(b"no database" * 100)
+    faults.reset()
+    missing, failing = (Background(path, lambda _: None) for path in (tmp_path / "none.db", broken))
+    with pytest.raises(NoLedgerYetError):
+        missing.once()
+    for one in (missing, failing):
+        one.wanted()
+    until(lambda: faults.counts().get("exporter"))
+    for one in (missing, failing):
+        one.close()
+    assert faults.counts() == {"exporter": 1}
+    faults.reset()
