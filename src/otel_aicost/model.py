@@ -59,6 +59,7 @@ METERS: Mapping[str, str] = MappingProxyType(
         "output_video_seconds": "seconds of video generated",
         "document_pages": "pages read",
         "requests": "requests, where a request itself has a price",
+        "matrix_elements": "pairs of an origin and a destination",
         "web_searches": "searches the provider made for the model",
         "file_searches": "searches in the provider's file store",
         "code_executions": "runs of the provider's code interpreter",

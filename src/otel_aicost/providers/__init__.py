@@ -13,6 +13,7 @@ from otel_aicost.providers import (
     bedrock,
     compatible,
     deepseek,
+    google_maps,
     groq,
     openai,
     paths,
@@ -33,6 +34,7 @@ PROVIDERS: tuple[Provider, ...] = (
     vertex_ai.PROVIDER,
     groq.PROVIDER,
     deepseek.PROVIDER,
+    google_maps.PROVIDER,
     *compatible.PROVIDERS,
     *self_hosted.PROVIDERS,
 )

@@ -30,6 +30,8 @@ class Sent:
     stream: bool = False
     path: str = ""
     """The path of its URL: some providers have the model there."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of its headers those that an endpoint may ask for, by their names in lower case. There may be none at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class Provider:
     """What a POST means at this provider: the end of its path (`/v2/chat`, `/model/*/converse`, `:predict`, where `*`
     is any one segment) -> endpoint. Asked before the dialects that many providers speak."""
     polls: Mapping[str, Endpoint] = field(default_factory=dict)
-    """The same of GETs that fetch what was spent before."""
+    """The same of GETs: most of them fetch what was spent before (`Endpoint.past`), some cost money themselves."""
 
 
 def quantities(usage: Json, fields: Fields) -> dict[str, Quantity]:
