@@ -153,6 +153,16 @@ class Reading:
     """The code of a failure that came with a successful HTTP status."""
     invalid: str | None = None
     """Why the usage cannot be believed; it is then recorded nowhere and priced at nothing."""
+    once: str | None = None
+    """What the provider bills under this key it bills once, however often it is fetched; one for each provider."""
+    at_ns: int | None = None
+    """When it was billed, where that is not when it was asked for: a result of a batch. Decides its price."""
+    others: tuple[Reading, ...] = ()
+    """Further parts of the same response that are billed apart, each at the rates of a model of its own."""
+    operation: str | None = None
+    """What was done, where that is not what the endpoint says: a transcription inside a conversation."""
+    pending: bool = False
+    """Nothing is billed yet: the work goes on, and its usage is told when its result is fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +190,8 @@ class Call:
     """The endpoint costs nothing by the provider's own rules (moderation, token counting)."""
     only_with_usage: bool = False
     """Not known to be billable: there is a call to record only if the response holds a usage."""
+    past: bool = False
+    """It fetches what was spent before: no budget can stop it, and all of it counts."""
     priced_by_request: bool = False
     """The model of the request decides the price rather than the one of the response."""
     replaceable: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from copy import copy
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,13 @@ from opentelemetry import baggage, context, trace
 
 from otel_aicost import faults, names
 from otel_aicost.budgets.budget import Subject
-from otel_aicost.ids import new_id
+from otel_aicost.ids import new_id, stable_id
 from otel_aicost.ledger import forks
 from otel_aicost.model import (
     NANO,
     NO_CONDITIONS,
     NO_PARAMETERS,
+    NO_USAGE,
     UNPRICED_FAILED,
     UNPRICED_INVALID,
     UNPRICED_USAGE,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from otel_aicost.config import Settings
     from otel_aicost.errors import BudgetExceeded
     from otel_aicost.ledger.balances import Settlement
-    from otel_aicost.model import Call, Quantity
+    from otel_aicost.model import Call, Quantity, Reading, UsageState
     from otel_aicost.observers import Observer
     from otel_aicost.observers.budgets import BudgetObserver, Hold
     from otel_aicost.observers.spans import CallSpan, SpanObserver
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from otel_aicost.track import track
 
 FREE = Cost(Decimal(0), (), "supplement", "free endpoint")
+ONCE_KEPT = 65_536
+"""Ids of what is counted once that a process remembers; past them the ledger still knows."""
 
 
 _loading = threading.Lock()
@@ -131,6 +135,7 @@ class Pipeline:
         if budgets is not None:  # the first call is to find prices and ledger ready
             self.later(self.warm)
         self._service: str | None = None
+        self._once: dict[str, None] = {}
 
     def begin(self, call: Call, body: Mapping[str, Any] = NO_PARAMETERS) -> OpenCall:
         """A call is about to be sent: open its span, find its budgets, and see that prices are being loaded."""
@@ -145,7 +150,7 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 - calling an observer is one of the guarded places
                 faults.report("spans.before", error)
         opened = OpenCall(self, call, span)
-        if self._budgets is not None:
+        if self._budgets is not None and not call.past:
             try:
                 opened.hold = self._budgets.hold(new_id(), call, self._subject(call, opened.tags, trace_id), body)
             except Exception as error:  # noqa: BLE001 - as above
@@ -217,17 +222,25 @@ class Pipeline:
             self._budgets.release(opened.hold)
 
     def _settle(self, opened: OpenCall, record: Record) -> Settlement | None:
-        if self._budgets is None or opened.hold is None:
+        if self._budgets is None:
             return None
         try:
-            return self._budgets.settle(opened.hold, record)
+            if opened.call.past:
+                return self._charge(opened, record)
+            return None if opened.hold is None else self._budgets.settle(opened.hold, record)
         except Exception as error:  # noqa: BLE001 - as above
             faults.report("budgets.settle", error)
             return None
 
     def finish(self, opened: OpenCall, outcome: Outcome) -> None:
         """A response ended. Until the prices are there, it waits for them in the background."""
-        if opened.call.only_with_usage and not outcome.reading.usage:
+        reading = outcome.reading
+        if reading.others:
+            self._finish_parts(opened, outcome)
+            return
+        nothing = opened.call.only_with_usage and not reading.usage
+        if nothing or reading.pending or self._counted(opened.call, reading):
+            opened.abandon()
             return
         span, opened.span = opened.span, None  # a second response of the same call has a span of its own
         if self._catalogue is None:
@@ -235,6 +248,31 @@ class Pipeline:
             self.later(lambda: self._conclude(opened, outcome, span))
         else:
             self._conclude(opened, outcome, span)
+
+    def _finish_parts(self, opened: OpenCall, outcome: Outcome) -> None:
+        """A response that is billed in parts: a record for each, and for the whole where it has a usage of its own."""
+        reading = outcome.reading
+        whole = replace(outcome, reading=replace(reading, others=()))
+        if reading.usage or reading.invalid or not opened.call.only_with_usage:
+            self.finish(opened, whole)
+        for part in reading.others:
+            apart = copy(opened)
+            apart.span = None
+            apart.call = replace(opened.call, request_model=part.model or opened.call.request_model, usage=NO_USAGE)
+            state: UsageState = "invalid" if part.invalid else "reported" if part.usage else "missing"
+            self.finish(apart, replace(whole, usage_state=state, usage=part.usage or NO_USAGE, reading=part))
+
+    def _counted(self, call: Call, reading: Reading) -> bool:
+        """Whether what is billed once has been here before."""
+        if reading.once is None:
+            return False
+        identifier = stable_id(call.provider, reading.once)
+        if identifier in self._once:
+            return True
+        if len(self._once) >= ONCE_KEPT:
+            self._once.clear()
+        self._once[identifier] = None
+        return False
 
     def later(self, work: Callable[[], object]) -> None:
         """Do `work` in the background, in the order it was put."""
@@ -288,11 +326,14 @@ class Pipeline:
         """Price and hand on a call that was made without us, here and now."""
         opened = OpenCall(self, call, None)
         record = self._price(opened, outcome, None)
-        settlement = None
-        if self._budgets is not None:
-            settlement = self._budgets.charge(record, self._subject(call, opened.tags, _trace_id()))
-        self._hand_on(record, opened.tracks, None, settlement)
+        self._hand_on(record, opened.tracks, None, self._charge(opened, record))
         return record
+
+    def _charge(self, opened: OpenCall, record: Record) -> Settlement | None:
+        """Hold what no budget could stop against the budgets it belongs to."""
+        if self._budgets is None:
+            return None
+        return self._budgets.charge(record, self._subject(opened.call, opened.tags, _trace_id()))
 
     def _conclude(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> None:
         try:
@@ -311,12 +352,13 @@ class Pipeline:
         if outcome.resends:
             parameters = {**parameters, "http.request.resend_count": outcome.resends}
         first = outcome.first_chunk_ticks
+        past = reading.at_ns is not None  # when it ran is known, and how long it took is not
         return Record(
-            id=new_id() if opened.hold is None or opened.hold.settled else opened.hold.id,
-            started_ns=call.started_ns,
-            duration_ns=max(0, outcome.ended_ticks - call.started_ticks),
+            id=_id(opened, reading),
+            started_ns=_billed_ns(call, reading),
+            duration_ns=0 if past else max(0, outcome.ended_ticks - call.started_ticks),
             provider=call.provider,
-            operation=call.operation,
+            operation=reading.operation or call.operation,
             status=outcome.status,
             usage_state=outcome.usage_state,
             service=self.service(),
@@ -331,7 +373,7 @@ class Pipeline:
             estimated=outcome.estimated,
             error_type=outcome.error_type,
             tags=opened.tags,
-            first_chunk_ns=None if first is None else max(0, first - call.started_ticks),
+            first_chunk_ns=None if first is None or past else max(0, first - call.started_ticks),
             host=call.host,
             port=call.port,
             stream=call.stream,
@@ -357,7 +399,7 @@ class Pipeline:
         models = (call.request_model, reading.model) if call.priced_by_request else (reading.model, call.request_model)
         known = [model for model in dict.fromkeys(models) if model]
         try:
-            found = self.warm().price(call.provider, known, outcome.usage, conditions, call.started_ns)
+            found = self.warm().price(call.provider, known, outcome.usage, conditions, _billed_ns(call, reading))
         except Exception as error:  # noqa: BLE001 - a call whose price cannot be found is a call all the same
             faults.report("prices", error)
             found = Unpriced(UNPRICED_FAILED, f"pricing failed: {type(error).__name__}: {error}")
@@ -379,6 +421,16 @@ class Pipeline:
         if self._service is None:
             self._service = _service_name()
         return self._service
+
+
+def _id(opened: OpenCall, reading: Reading) -> str:
+    if reading.once is not None:
+        return stable_id(opened.call.provider, reading.once)
+    return new_id() if opened.hold is None or opened.hold.settled else opened.hold.id
+
+
+def _billed_ns(call: Call, reading: Reading) -> int:
+    return call.started_ns if reading.at_ns is None else reading.at_ns
 
 
 def _trace_id() -> str | None:
