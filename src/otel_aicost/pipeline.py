@@ -70,8 +70,8 @@ class Watcher(Protocol):
     def capturing(self) -> None:
         """A call is about to be sent, here and now."""
 
-    def captured(self, response_id: str | None) -> None:
-        """A response came."""
+    def captured(self, call: Call, outcome: Outcome) -> None:
+        """A response of such a call ended."""
 
 
 class Place(NamedTuple):
@@ -263,7 +263,7 @@ class Pipeline:
             opened.abandon()
             return
         if self._watcher is not None:
-            self._watcher.captured(reading.response_id)
+            self._watcher.captured(opened.call, outcome)
         span, opened.span = opened.span, None  # a second response of the same call has a span of its own
         if self._catalogue is None:
             forks.before_child_exit(self.flush, first=True)
