@@ -39,6 +39,11 @@ def default_ledger() -> Path:
     return Path(platformdirs.user_state_dir("aicost", appauthor=False)) / "ledger.db"
 
 
+def default_price_data() -> Path:
+    """Where this user's fetched prices are: `prices` beside the default ledger."""
+    return default_ledger().with_name("prices")
+
+
 SERVER_SCHEMES: Final = ("postgresql://", "postgres://")
 _LAST_PORT: Final = 65_535
 _OFF: Final = frozenset({"off", "none", "false"})
@@ -101,6 +106,8 @@ class Settings:
     """Single calls older than this are folded into daily totals; 0 keeps them for ever."""
     jsonl: Path | None = None
     prices: Path | None = None
+    price_data: Path = field(default_factory=default_price_data)
+    """The directory where `aicost prices update` stores what it fetched."""
     provider_hosts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """`host` or `host:port` -> provider."""
     stream_usage: StreamUsage = "estimate"
@@ -306,6 +313,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "retention_days": (names.ENV_RETENTION, _days),
     "jsonl": (names.ENV_JSONL, _path),
     "prices": (names.ENV_PRICES, _path),
+    "price_data": (names.ENV_PRICE_DATA, _path),
     "provider_hosts": (names.ENV_PROVIDER_HOSTS, _hosts),
     "stream_usage": (names.ENV_STREAM_USAGE, _stream_usage),
     "tags": (names.ENV_TAGS, _pairs),
