@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from otel_aicost import names
+from otel_aicost.alerts.settings import STALE_DAYS
 from otel_aicost.budgets.budget import ON_EXCEED, Plan, parse_money
 from otel_aicost.budgets.simple import simple_budgets
 from otel_aicost.errors import BudgetFileError
@@ -184,6 +185,11 @@ def load_budgets(settings: Settings) -> tuple[Plan, list[str]]:
     mistakes += [f"{path}: has a budget {name!r}, which is that of a variable; the file's holds" for name in clashes]
     others = tuple(budget for budget in simple if budget.name not in named)
     return replace(plan, budgets=(*plan.budgets, *others)), mistakes
+
+
+def stale_days(plan: Plan) -> int | None:
+    """After how many days prices that nobody refreshed are stale: `stale_prices` of the file; `None`: never."""
+    return STALE_DAYS if plan.alerts is None else plan.alerts.stale_days
 
 
 def budget_file(settings: Settings) -> Path | None:

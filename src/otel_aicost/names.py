@@ -160,6 +160,7 @@ EXPORTED: Final[Mapping[str, Family]] = MappingProxyType(
             "gauge", "Today's list price of a model that was used.", ("provider", "model", "type")
         ),
         "aicost_price_table_timestamp_seconds": Family("gauge", "When the price data was made.", ("source",)),
+        "aicost_price_table_max_age_seconds": Family("gauge", "The age past which price data is stale.", ()),
         "aicost_ledger_up": Family("gauge", "1: the ledger could be read for this scrape.", ()),
         "aicost_ledger_calls": Family("gauge", "Calls in the ledger, daily totals included.", ()),
         "aicost_ledger_size_bytes": Family("gauge", "Size of the ledger.", ()),

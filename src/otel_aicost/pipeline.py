@@ -57,6 +57,8 @@ FREE = Cost(Decimal(0), (), "supplement", "free endpoint")
 ONCE_KEPT = 65_536
 """Ids of what is counted once that a process remembers; past them the ledger still knows."""
 
+RENEW_SECONDS = 60.0
+"""How often a process looks whether newer prices were stored: with a call, in the background."""
 
 _loading = threading.Lock()
 if hasattr(os, "register_at_fork"):
@@ -128,6 +130,7 @@ class Pipeline:
         self._load_prices = load_prices
         self._catalogue: Catalogue | None = None
         self._warming = False
+        self._renew_at = time.monotonic() + RENEW_SECONDS
         self._spans = spans
         self._worker: Worker[Callable[[], object]] = Worker("aicost-pipeline", _run_all)
         self._observers = tuple(observers)
@@ -142,6 +145,9 @@ class Pipeline:
         if not self._warming:
             self._warming = True
             self.later(self.warm)
+        elif time.monotonic() >= self._renew_at:
+            self._renew_at = time.monotonic() + RENEW_SECONDS
+            self.later(self._renew)
         trace_id = None if self._budgets is None else _trace_id()  # before a span of our own begins one
         span = None
         if self._spans is not None and not call.only_with_usage:
@@ -285,6 +291,11 @@ class Pipeline:
                 if self._catalogue is None:
                     self._catalogue = self._load_prices()
         return self._catalogue
+
+    def _renew(self) -> None:
+        """Take the prices that `aicost prices update` has stored meanwhile."""
+        if self._catalogue is not None and self._catalogue.is_outdated():
+            self._catalogue = self._load_prices()
 
     def settle(self, timeout: float = 1.0) -> bool:
         """Wait until every finished call is priced and handed on."""

@@ -46,9 +46,9 @@ _KINDS: Final = f"""
     SELECT provider, request_model, response_model, conditions, count(*) {_WHERE}
     GROUP BY provider, request_model, response_model, conditions
     ORDER BY provider, request_model, response_model, conditions
-"""  # noqa: S608 - constants
+"""
 _USAGES: Final = f"""
     SELECT usage, count(*) {_WHERE} AND provider = :provider AND conditions = :conditions
     AND coalesce(request_model, '') = :request_model AND coalesce(response_model, '') = :response_model
     GROUP BY usage
-"""  # noqa: S608 - constants
+"""

@@ -73,6 +73,7 @@ def _edited(raw: bytes, lines: set[int], day: str, path: Path) -> bytes:
         raise PriceDataError(msg) from None
     # Python's own loader: its marks are positions in this text.
     root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert root is not None  # noqa: S101 - entries were read from it
     for start, end, new in sorted(_edits(root, lines, day, "\r\n" if "\r\n" in text else "\n"), reverse=True):
         text = text[:start] + new + text[end:]
     edited = mark_bytes + text.encode()

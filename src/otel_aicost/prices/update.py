@@ -151,8 +151,9 @@ def compare(old: Catalogue, new: Catalogue, at_ns: int) -> Summary:
     return Summary(tuple(added), tuple(gone), tuple(changed))
 
 
-def guard(data: Data, known: set[tuple[str, str]], source: str) -> None:
+def guard(data: Data, old: Catalogue, source: str) -> None:
     """Refuse data that lack most of the models in force: `PriceDataError`."""
+    known = set(models_of(old.base)) if old.base is not None else set()
     kept = len(known & set(models_of(data.base)))
     if kept < LEAST_SHARE * len(known):
         msg = (
@@ -160,6 +161,15 @@ def guard(data: Data, known: set[tuple[str, str]], source: str) -> None:
             "was cut short; nothing was changed. Prices of a few models go into a price file (schema: 1)"
         )
         raise PriceDataError(msg)
+
+
+def is_news(directory: Path, found: Found) -> bool:
+    """Whether it differs from what is in force."""
+    if found.data is not None:
+        editions = read_editions(directory)
+        return not editions or editions[-1].digest != found.data.digest
+    path = directory / USER_FILE
+    return not path.is_file() or path.read_bytes() != found.raw
 
 
 def install(directory: Path, found: Found, now_ns: int) -> bool:
@@ -177,13 +187,12 @@ def install(directory: Path, found: Found, now_ns: int) -> bool:
 def _install_data(directory: Path, found: Found, now_ns: int) -> bool:
     data = found.data
     assert data is not None  # noqa: S101 - as its only caller has seen
+    new = is_news(directory, found)
     editions = list(read_editions(directory))
-    if editions and editions[-1].digest == data.digest:
-        editions[-1] = replace(editions[-1], checked_ns=now_ns)
-        new = False
-    else:
+    if new:
         editions.append(Edition(now_ns, now_ns, data.digest, found.source, data.models))
-        new = True
+    else:
+        editions[-1] = replace(editions[-1], checked_ns=now_ns)
     replace_file(directory / str(editions[-1].file), data.raw)
     write_editions(directory, editions)
     return new
@@ -194,7 +203,7 @@ def _install_file(directory: Path, raw: bytes) -> bool:
     if path.is_file():
         old = path.read_bytes()
         if old == raw:
-            return False
+            return False  # its entries carry the days on which they were checked
         kept = path.with_name(f"prices-before-{day_of(time.time_ns())}.yaml")
         if not kept.exists():
             replace_file(kept, old)
