@@ -92,13 +92,26 @@ def _snapshot(stored: bytes, name: str) -> DataSnapshot:
         raw = json.loads(stored, parse_float=Decimal)
         return DataSnapshot(_providers_from_raw(raw), from_auto_update=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"][:6])
-        msg = f"{name} is no price data that the installed genai-prices can read: {where}: {first['msg']}"
+        # Of a union each branch complains: the one that got furthest knows what is meant.
+        deepest = max(error.errors(include_url=False, include_input=False), key=lambda each: len(each["loc"]))
+        where = _place(raw, deepest["loc"])
+        msg = f"{name} is no price data that the installed genai-prices can read: {where}: {deepest['msg']}"
         raise PriceDataError(msg) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         msg = f"{name} is no price data that the installed genai-prices can read: {type(error).__name__}: {error}"
         raise PriceDataError(msg) from error
+
+
+def _place(raw: Any, steps: tuple[int | str, ...]) -> str:  # noqa: ANN401 - any JSON
+    """Where something is wrong, with the ids of provider and model instead of their numbers."""
+    told = []
+    for step in steps:
+        try:
+            raw = raw[step]
+        except (LookupError, TypeError):
+            raw = None
+        told.append(str(raw["id"] if isinstance(raw, dict) and "id" in raw else step))
+    return ".".join(told)
 
 
 def _checked(base: Base, name: str) -> int:

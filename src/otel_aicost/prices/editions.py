@@ -72,7 +72,7 @@ def read_editions(directory: Path) -> tuple[Edition, ...]:
             msg = f"{path} was written by a newer version of otel-aicost: upgrade it"
             raise PriceDataError(msg)
         found = tuple(Edition(**each) for each in told["editions"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, ValueError, TypeError, KeyError) as error:
         msg = f"{path} cannot be read: {error}; `aicost prices update --forget` goes back to the packaged prices"
