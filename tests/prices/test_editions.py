@@ -85,7 +85,12 @@ def test_one_catalogue_prices_calls_of_all_times(data, stored, tmp_path):
     pricelists.model(data, "openai", "gpt-4o")["prices"]["input_mtok"] = 7
     stored(data, FIRST)
     catalogue = Catalogue.load(updates=tmp_path)
-    for moment, total in ((FIRST, 7), (FIRST - SECONDS, Decimal("2.5")), (SECOND, 7), (FIRST - SECONDS, Decimal("2.5"))):
+    for moment, total in (
+        (FIRST, 7),
+        (FIRST - SECONDS, Decimal("2.5")),
+        (SECOND, 7),
+        (FIRST - SECONDS, Decimal("2.5")),
+    ):
         assert catalogue.price("openai", ("gpt-4o",), USAGE, {}, ns(moment)).total == total
 
 

@@ -337,7 +337,9 @@ def test_remove_and_forget(run, tmp_path, place, newer):
     assert read_editions(place) == ()
 
 
-@pytest.mark.parametrize("arguments", [("--remove", "--forget"), ("--remove", "--dry-run"), ("--forget", "--from", "x")])
+@pytest.mark.parametrize(
+    "arguments", [("--remove", "--forget"), ("--remove", "--dry-run"), ("--forget", "--from", "x")]
+)
 def test_update_refuses_what_does_not_go_together(run, arguments):
     """Wrong usage, exit code 2."""
     assert f"{arguments[0]} goes without" in run(*arguments, code=2)

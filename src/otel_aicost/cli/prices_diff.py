@@ -78,6 +78,11 @@ def diff(path: Path | Server | None, other: Path | None, days: int, *, all_model
         write_json(_document(told, old, new, days))
         return
     show_tables(_tables(told, old, new, days))
+    if other is None and old.version == new.version:
+        click.echo(
+            "note: nothing newer than the packaged prices is in force; `aicost prices update` fetches newer prices",
+            err=True,
+        )
     if other is None:
         warn_of_stale(new)
 
@@ -115,11 +120,15 @@ def _compared(path: Path | Server | None, old: Catalogue, new: Catalogue, now_ns
             for each in found
         ]
 
-        def usages_of(number: int) -> Iterator[tuple[dict[str, Decimal], int]]:
+        def usages_of(number: int) -> Iterator[tuple[dict[str, int | Decimal], int]]:
             for usage, count in usages(connection, found[number], since_ns, now_ns):
-                yield {meter: Decimal(str(amount)) for meter, amount in json.loads(usage).items()}, count
+                yield {meter: _quantity(amount) for meter, amount in json.loads(usage).items()}, count
 
         return differ(asked, usages_of, old, new, now_ns)
+
+
+def _quantity(amount: float | str) -> int | Decimal:
+    return amount if isinstance(amount, int) else Decimal(str(amount))
 
 
 def _document(told: Comparison, old: Catalogue, new: Catalogue, days: int) -> dict[str, Any]:
@@ -187,33 +196,35 @@ def _tables(told: Comparison, old: Catalogue, new: Catalogue, days: int) -> Iter
 def _grid(found: Sequence[Difference]) -> RenderableType:
     from otel_aicost.report.screen import Column, Grid  # noqa: PLC0415
 
-    def total(name: str) -> str:
-        return _shown(sum(getattr(each, name) for each in found))
-
+    old, new = _amounts([each.old_nano for each in found]), _amounts([each.new_nano for each in found])
+    difference = _amounts([each.difference_nano for each in found])
     return Grid(
         [
             Column("model", [_name(each) for each in found], right=False, fold=True),
             Column("calls", [f"{each.calls:,}" for each in found], f"{sum(each.calls for each in found):,}"),
-            Column("old", [_side(each, "old") for each in found], total("old_nano")),
-            Column("new", [_side(each, "new") for each in found], total("new_nano")),
-            Column("difference", [_shown(each.difference_nano) for each in found], total("difference_nano")),
+            Column("old", [_side(old[i], each.calls, each.old_unpriced) for i, each in enumerate(found)], old[-1]),
+            Column("new", [_side(new[i], each.calls, each.new_unpriced) for i, each in enumerate(found)], new[-1]),
+            Column("difference", difference[:-1], difference[-1]),
             Column("%", ["" if each.percent is None else f"{each.percent:+.1f}" for each in found]),
         ],
         totals=True,
     )
 
 
-def _side(each: Difference, side: str) -> str:
+def _amounts(nanos: Sequence[int]) -> list[str]:
+    """Each as dollars, and the last one their sum."""
+    from otel_aicost.report.money import column  # noqa: PLC0415
+
+    amounts = [*nanos, sum(nanos)]
+    cells = column([abs(nano) for nano in amounts])
+    return [f"-{cell}" if nano < 0 else cell for nano, cell in zip(amounts, cells, strict=True)]
+
+
+def _side(amount: str, calls: int, unpriced: int) -> str:
     """Dollars; what has no price is said, and not shown as zero."""
-    unpriced: int = getattr(each, f"{side}_unpriced")
-    if each.calls and unpriced == each.calls:
+    if unpriced and unpriced == calls:
         return "unpriced"
-    nano: int = getattr(each, f"{side}_nano")
-    return _shown(nano) + (f" + {unpriced:,} unpriced" if unpriced else "")
-
-
-def _shown(nano: int) -> str:
-    return f"-${_usd(-nano)}" if nano < 0 else f"${_usd(nano)}"
+    return amount + (f" + {unpriced:,} unpriced" if unpriced else "")
 
 
 def _name(each: Difference) -> str:
