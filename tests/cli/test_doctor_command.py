@@ -43,7 +43,7 @@ def examined():
             environment.sdks(),
             environment.settings(),
             section,
-            stored.prices(settings.prices),
+            stored.prices(settings),
             environment.exporters(),
             absence(ledger),
         ]

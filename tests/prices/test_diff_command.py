@@ -7,19 +7,19 @@ import time
 from contextlib import closing
 from dataclasses import replace
 
-import ledgers
-import pricelists
 import pytest
 from click.testing import CliRunner
-from postgres import cluster, database  # noqa: F401 - fixtures
-from records import cost, record
 
+import ledgers
+import pricelists
 from otel_aicost import config
 from otel_aicost.cli.prices import prices
 from otel_aicost.ledger.opening import opener
 from otel_aicost.ledger.reader import open_ledger
 from otel_aicost.ledger.usages import kinds, usages
 from otel_aicost.model import Unpriced
+from postgres import cluster, database  # noqa: F401 - fixtures
+from records import cost, record
 
 DAY = 86_400 * 10**9
 

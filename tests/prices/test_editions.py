@@ -6,9 +6,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import pricelists
 import pytest
 
+import pricelists
 from otel_aicost import faults
 from otel_aicost.errors import PriceDataError
 from otel_aicost.model import Cost, Unpriced

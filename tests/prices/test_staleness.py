@@ -43,10 +43,11 @@ def test_entries_of_the_users_file_are_stale_one_by_one(tmp_path):
     path = tmp_path / "prices.yaml"
     path.write_text(FILE)
     told = [each for each in stale(Catalogue.load(path), 30, date(2026, 2, 2)) if "your file" in each]
-    assert told == [
-        "1 of the prices in your file were last checked more than 30 days ago, the oldest on 2026-01-02: look at them, "
-        "then `aicost prices verify`"
-    ]
+    assert len(told) == 1
+    assert told[0].startswith(
+        "1 of the prices in your file were last checked more than 30 days ago, the oldest on 2026-01-02"
+    )
+    assert told[0].endswith("`aicost prices verify`")
     assert not any("your file" in each for each in stale(Catalogue.load(path), 30, date(2026, 2, 1)))
 
 

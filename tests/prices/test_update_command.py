@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pricelists
 import pytest
 from click.testing import CliRunner
 
+import pricelists
 from otel_aicost.cli.prices import prices
 from otel_aicost.errors import PriceDataError, PriceFileError
 from otel_aicost.prices import update as updating
