@@ -145,9 +145,7 @@ class Pipeline:
         if not self._warming:
             self._warming = True
             self.later(self.warm)
-        elif time.monotonic() >= self._renew_at:
-            self._renew_at = time.monotonic() + RENEW_SECONDS
-            self.later(self._renew)
+        self._see_to_prices()
         trace_id = None if self._budgets is None else _trace_id()  # before a span of our own begins one
         span = None
         if self._spans is not None and not call.only_with_usage:
@@ -292,6 +290,11 @@ class Pipeline:
                     self._catalogue = self._load_prices()
         return self._catalogue
 
+    def _see_to_prices(self) -> None:
+        if time.monotonic() >= self._renew_at:
+            self._renew_at = time.monotonic() + RENEW_SECONDS
+            self.later(self._renew)
+
     def _renew(self) -> None:
         """Take the prices that `aicost prices update` has stored meanwhile."""
         if self._catalogue is not None and self._catalogue.is_outdated():
@@ -335,6 +338,7 @@ class Pipeline:
 
     def conclude(self, call: Call, outcome: Outcome) -> Record:
         """Price and hand on a call that was made without us, here and now."""
+        self._see_to_prices()
         opened = OpenCall(self, call, None)
         record = self._price(opened, outcome, None)
         self._hand_on(record, opened.tracks, None, self._charge(opened, record))

@@ -204,11 +204,16 @@ def _install_file(directory: Path, raw: bytes) -> bool:
         old = path.read_bytes()
         if old == raw:
             return False  # its entries carry the days on which they were checked
-        kept = path.with_name(f"prices-before-{day_of(time.time_ns())}.yaml")
-        if not kept.exists():
-            replace_file(kept, old)
+        _keep(path, old)
     replace_file(path, raw)
     return True
+
+
+def _keep(path: Path, old: bytes) -> None:
+    """Leave a price file that goes out of force beside its place: nobody else may have it."""
+    kept = path.with_name(f"prices-before-{day_of(time.time_ns())}.yaml")
+    if not kept.exists():
+        replace_file(kept, old)
 
 
 def past_changes(directory: Path, file: PriceFile, now_ns: int) -> list[str]:
@@ -237,7 +242,9 @@ def remove(directory: Path, now_ns: int) -> bool:
     editions = list(read_editions(directory))
     file = directory / USER_FILE
     had_file = file.is_file()
-    file.unlink(missing_ok=True)
+    if had_file:
+        _keep(file, file.read_bytes())
+        file.unlink()
     if editions and editions[-1].digest is not None:
         write_editions(directory, [*editions, Edition(now_ns, now_ns)])
         return True
