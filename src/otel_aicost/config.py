@@ -109,6 +109,8 @@ class Settings:
     prices: Path | None = None
     price_data: Path = field(default_factory=default_price_data)
     """The directory where `aicost prices update` stores what it fetched."""
+    stale_days: int | None = None
+    """After how many days prices are stale, whatever the file says; 0: never, `None`: what the file says."""
     provider_hosts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """`host` or `host:port` -> provider."""
     stream_usage: StreamUsage = "estimate"
@@ -173,6 +175,8 @@ def load_budgets(settings: Settings) -> tuple[Plan, list[str]]:
             plan = read_budgets(path)
         except BudgetFileError as error:
             mistakes += [*error.mistakes, f"{path}: NONE of its budgets holds until that is mended"]
+    if plan.alerts is not None:
+        plan = replace(plan, alerts=replace(plan.alerts, stale_days=stale_days(plan, settings)))
     simple = simple_budgets(
         settings.daily_limit,
         settings.monthly_limit,
@@ -187,8 +191,14 @@ def load_budgets(settings: Settings) -> tuple[Plan, list[str]]:
     return replace(plan, budgets=(*plan.budgets, *others)), mistakes
 
 
-def stale_days(plan: Plan) -> int | None:
-    """After how many days prices that nobody refreshed are stale: `stale_prices` of the file; `None`: never."""
+def stale_days(plan: Plan, settings: Settings | None = None) -> int | None:
+    """After how many days prices that nobody refreshed are stale; `None`: never.
+
+    As the variable says (of the process's own environment without `settings`), else `stale_prices` of the file.
+    """
+    told = (load()[0] if settings is None else settings).stale_days
+    if told is not None:
+        return told or None
     return STALE_DAYS if plan.alerts is None else plan.alerts.stale_days
 
 
@@ -232,6 +242,13 @@ def _path(text: str) -> Path:
 def _days(text: str) -> int:
     if not text.isdigit():
         msg = "expected a whole number of days, 0 to keep every call"
+        raise ValueError(msg)
+    return int(text)
+
+
+def _stale_days(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        msg = "expected a whole number of days, 0 not to be told"
         raise ValueError(msg)
     return int(text)
 
@@ -320,6 +337,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "jsonl": (names.ENV_JSONL, _path),
     "prices": (names.ENV_PRICES, _path),
     "price_data": (names.ENV_PRICE_DATA, _path),
+    "stale_days": (names.ENV_STALE_DAYS, _stale_days),
     "provider_hosts": (names.ENV_PROVIDER_HOSTS, _hosts),
     "stream_usage": (names.ENV_STREAM_USAGE, _stream_usage),
     "tags": (names.ENV_TAGS, _pairs),

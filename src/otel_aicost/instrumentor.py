@@ -134,7 +134,7 @@ def _made(settings: Settings) -> Pipeline:
     budgets = _budgets(plans, writer, alerts)
 
     def prices() -> Catalogue:
-        return load_prices(settings, config.stale_days(plans.now()))
+        return load_prices(settings, config.stale_days(plans.now(), settings))
 
     pipeline = Pipeline(settings, prices, SpanObserver(), observers, budgets)
     _serve(settings, plans, pipeline)

@@ -316,6 +316,7 @@ def test_stale_prices_are_noted(examined, healthy, tmp_path, monkeypatch):
         "rates: [{meter: input_tokens, price: '1', per: 1}]}]}]\n"
     )
     monkeypatch.setenv("OTEL_AICOST_PRICES", str(prices))
+    monkeypatch.setenv("OTEL_AICOST_STALE_DAYS", "400")
     wrong, findings, facts = examined()
     assert not wrong
     assert facts["stale price lists"] >= 1

@@ -245,8 +245,9 @@ def test_a_model_that_is_new_has_its_price_at_the_next_look(path, collector):
     assert known == [{"gpt-4o"}, {"gpt-4o", "gpt-4o-mini"}]
 
 
-def test_the_age_that_prices_may_have_is_that_of_the_file(path, collector):
+def test_the_age_that_prices_may_have_is_that_of_the_file(path, collector, monkeypatch):
     """30 days without a section, what it says with one, and no sample where nobody wants to be told."""
+    monkeypatch.delenv("OTEL_AICOST_STALE_DAYS")
     from otel_aicost.alerts.settings import AlertSettings
     from otel_aicost.budgets.budget import Plan
 

@@ -51,12 +51,25 @@ def test_entries_of_the_users_file_are_stale_one_by_one(tmp_path):
     assert not any("your file" in each for each in stale(Catalogue.load(path), 30, date(2026, 2, 1)))
 
 
-def test_nobody_is_told_who_does_not_want_to_be(catalogue):
-    """`stale_prices: false` is never; the threshold is that of the file, 30 days without one."""
+def test_nobody_is_told_who_does_not_want_to_be(catalogue, monkeypatch):
+    """Never is never; the threshold is that of the file, 30 days without one."""
+    monkeypatch.delenv("OTEL_AICOST_STALE_DAYS")
     assert stale(catalogue, None, date(2999, 1, 1)) == []
     assert config.stale_days(Plan()) == 30
     assert config.stale_days(Plan(alerts=AlertSettings(stale_days=60))) == 60
     assert config.stale_days(Plan(alerts=AlertSettings(stale_days=None))) is None
+
+
+@pytest.mark.parametrize(("told", "days"), [("60", 60), ("0", None), ("", 5), ("soon", 5)])
+def test_the_variable_wins_over_the_file(told, days, tmp_path):
+    """For the log, the command and the metric, and for the alerts of the file; what is no number is left out."""
+    file = tmp_path / "aicost.yaml"
+    file.write_text("alerts: {stale_prices: 5d}")
+    settings, mistakes = config.load({"OTEL_AICOST_CONFIG": str(file), "OTEL_AICOST_STALE_DAYS": told})
+    assert len(mistakes) == (told == "soon")
+    plan, _ = config.load_budgets(settings)
+    assert config.stale_days(plan, settings) == days
+    assert plan.alerts.stale_days == days
 
 
 def test_the_log_tells_of_it_once(catalogue, caplog):
