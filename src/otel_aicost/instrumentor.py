@@ -139,11 +139,14 @@ def bridge_of(pipeline: Pipeline) -> Bridge:
     return _bridge[1]
 
 
-def load_prices(settings: Settings) -> Catalogue:
-    """The price catalogue; slow, so it is loaded in the background."""
+def load_prices(settings: Settings, stale_days: int | None = None) -> Catalogue:
+    """The price catalogue; slow, so it is loaded in the background. Prices older than `stale_days` are said."""
     from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415
+    from otel_aicost.prices.staleness import say_stale  # noqa: PLC0415
 
-    return Catalogue.load(settings.prices)
+    catalogue = Catalogue.load(settings.prices, settings.price_data)
+    say_stale(catalogue, stale_days)
+    return catalogue
 
 
 def _made(settings: Settings) -> Pipeline:
@@ -160,7 +163,11 @@ def _made(settings: Settings) -> Pipeline:
     if writer is not None and plans.now().budgets:
         _note(writer, plans, "the environment" if path is None else path.name)
     budgets = _budgets(plans, writer, alerts)
-    pipeline = Pipeline(settings, lambda: load_prices(settings), SpanObserver(), observers, budgets)
+
+    def prices() -> Catalogue:
+        return load_prices(settings, config.stale_days(plans.now(), settings))
+
+    pipeline = Pipeline(settings, prices, SpanObserver(), observers, budgets)
     _serve(settings, plans, pipeline)
     return pipeline
 

@@ -160,6 +160,7 @@ EXPORTED: Final[Mapping[str, Family]] = MappingProxyType(
             "gauge", "Today's list price of a model that was used.", ("provider", "model", "type")
         ),
         "aicost_price_table_timestamp_seconds": Family("gauge", "When the price data was made.", ("source",)),
+        "aicost_price_table_max_age_seconds": Family("gauge", "The age past which price data is stale.", ()),
         "aicost_ledger_up": Family("gauge", "1: the ledger could be read for this scrape.", ()),
         "aicost_ledger_calls": Family("gauge", "Calls in the ledger, daily totals included.", ()),
         "aicost_ledger_size_bytes": Family("gauge", "Size of the ledger.", ()),
@@ -188,6 +189,8 @@ ENV_OUTBOX: Final = "OTEL_AICOST_OUTBOX"
 ENV_RETENTION: Final = "OTEL_AICOST_RETENTION_DAYS"
 ENV_JSONL: Final = "OTEL_AICOST_JSONL"
 ENV_PRICES: Final = "OTEL_AICOST_PRICES"
+ENV_PRICE_DATA: Final = "OTEL_AICOST_PRICE_DATA"
+ENV_STALE_DAYS: Final = "OTEL_AICOST_STALE_DAYS"
 ENV_PROVIDER_HOSTS: Final = "OTEL_AICOST_PROVIDER_HOSTS"
 ENV_STREAM_USAGE: Final = "OTEL_AICOST_STREAM_USAGE"
 ENV_TAGS: Final = "OTEL_AICOST_TAGS"

@@ -57,6 +57,8 @@ FREE = Cost(Decimal(0), (), "supplement", "free endpoint")
 ONCE_KEPT = 65_536
 """Ids of what is counted once that a process remembers; past them the ledger still knows."""
 
+RENEW_SECONDS = 60.0
+"""How often a process looks whether newer prices were stored: with a call, in the background."""
 
 _loading = threading.Lock()
 if hasattr(os, "register_at_fork"):
@@ -145,6 +147,7 @@ class Pipeline:
         self._load_prices = load_prices
         self._catalogue: Catalogue | None = None
         self._warming = False
+        self._renew_at = time.monotonic() + RENEW_SECONDS
         self._spans = spans
         self._worker: Worker[Callable[[], object]] = Worker("aicost-pipeline", _run_all)
         self._observers = tuple(observers)
@@ -160,6 +163,7 @@ class Pipeline:
         if not self._warming:
             self._warming = True
             self.later(self.warm)
+        self._see_to_prices()
         if self._watcher is not None and not call.only_with_usage:
             self._watcher.capturing()
         trace_id = None if self._budgets is None else _trace_id()  # before a span of our own begins one
@@ -308,6 +312,16 @@ class Pipeline:
                     self._catalogue = self._load_prices()
         return self._catalogue
 
+    def _see_to_prices(self) -> None:
+        if time.monotonic() >= self._renew_at:
+            self._renew_at = time.monotonic() + RENEW_SECONDS
+            self.later(self._renew)
+
+    def _renew(self) -> None:
+        """Take the prices that `aicost prices update` has stored meanwhile."""
+        if self._catalogue is not None and self._catalogue.is_outdated():
+            self._catalogue = self._load_prices()
+
     def settle(self, timeout: float = 1.0) -> bool:
         """Wait until every finished call is priced and handed on."""
         return self._worker.flush(timeout)
@@ -352,6 +366,7 @@ class Pipeline:
 
     def conclude(self, call: Call, outcome: Outcome) -> Record:
         """Price and hand on a call that was made without us, here and now."""
+        self._see_to_prices()
         opened = OpenCall(self, call, None)
         record = self._price(opened, outcome, None)
         self._hand_on(record, opened.tracks, None, self._charge(opened, record))

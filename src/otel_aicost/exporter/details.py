@@ -128,7 +128,7 @@ class Details:
         models = sorted(models_used(connection, MOST_MODELS))
         if models == self._priced and time.monotonic() - self._priced_at < PRICES_SECONDS:
             return
-        if self._catalogue is None and self._catalogue_of is not None:
+        if self._catalogue_of is not None and (self._catalogue is None or self._catalogue.is_outdated()):
             self._catalogue = self._catalogue_of()
         catalogue = self._catalogue
         assert catalogue is not None  # noqa: S101 - as it was just loaded
