@@ -186,6 +186,11 @@ class PostgresStore:
         if numbers and self._inside is not None:
             self._inside.execute(_LOCK, [numbers])
 
+    def keep_calls(self) -> None:
+        """Wait until nobody folds or reprices calls, and keep others from it until the end."""
+        if self._inside is not None:
+            self._inside.execute(_LOCK, [[_number(_FOLDING)]])
+
     def wait_at_most(self, seconds: float) -> None:
         """Nothing: a server is no neighbour's lock. Whoever is in a hurry says so with `hurried`."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, select, true, union_all
 
 from otel_aicost.ledger.dialects import day_of, in_order, keys_of, tag_of
-from otel_aicost.ledger.questions import DOUBTS, SUMS, Doubts, Group, Sums, tag_name
+from otel_aicost.ledger.questions import DOUBTS, SUMS, Doubts, Group, Sums, like, tag_name
 from otel_aicost.ledger.schema import ROLLUP_KEY
 
 if TYPE_CHECKING:
@@ -179,10 +179,7 @@ def _condition(table: Table, where: Filter) -> ColumnElement[bool]:
         if value is not None:
             conditions.append(columns[name] == value)
     if where.model is not None:
-        pattern = where.model.lower()
-        for plain, special in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
-            pattern = pattern.replace(plain, special)
-        conditions.append(func.lower(columns.model).like(pattern, escape="\\"))
+        conditions.append(func.lower(columns.model).like(like(where.model), escape="\\"))
     conditions += [tag_of(table, key) == value for key, value in where.tags]
     if where.unpriced:
         conditions.append(columns.unpriced.is_not(None))
