@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
+from otel_aicost.budgets.definitions import dollars
 from otel_aicost.errors import LedgerError
 from otel_aicost.ids import new_id
 from otel_aicost.ledger import adjustments, events
@@ -25,7 +26,7 @@ from otel_aicost.ledger.adjustments import Change, Run
 from otel_aicost.ledger.opening import changing, looking
 from otel_aicost.ledger.row import LARGEST, nano_dollars, parts_json
 from otel_aicost.ledger.stored_calls import count, count_folded, page, pages
-from otel_aicost.model import NANO_DIGITS, UNPRICED_FAILED, UNPRICED_INVALID, UNPRICED_USAGE, Cost, Unpriced
+from otel_aicost.model import UNPRICED_FAILED, UNPRICED_INVALID, UNPRICED_USAGE, Cost, Unpriced
 from otel_aicost.pipeline import FREE
 from otel_aicost.providers import BY_NAME
 
@@ -72,8 +73,20 @@ class Group:
     """Of those repriced, the ones that had no price."""
     was_nano: int = 0
     nano: int = 0
+    priced: int = 0
+    """Calls that have a cost now."""
     unpriced: Counter[str] = field(default_factory=Counter)
     """Reason -> the calls that have no price still."""
+
+    @property
+    def was_known(self) -> int | None:
+        """What they cost before; `None`, not zero, where no call had a cost."""
+        return self.was_nano if self.priced > self.newly_priced else None
+
+    @property
+    def known(self) -> int | None:
+        """What they cost now, in the same way."""
+        return self.nano if self.priced else None
 
 
 @dataclass(slots=True)
@@ -94,7 +107,7 @@ class Found:
         """All groups together."""
         total = Group("", "")
         for group in self.groups.values():
-            for name in ("calls", "repriced", "newly_priced", "was_nano", "nano"):
+            for name in ("calls", "repriced", "newly_priced", "priced", "was_nano", "nano"):
                 setattr(total, name, getattr(total, name) + getattr(group, name))
             total.unpriced.update(group.unpriced)
         return total
@@ -106,6 +119,7 @@ class Found:
         group.calls += 1
         group.was_nano += call.cost_nano or 0
         group.nano += (call.cost_nano or 0) if change is None else change.cost_nano
+        group.priced += change is not None or call.cost_nano is not None
         if change is not None:
             group.repriced += 1
             group.newly_priced += call.unpriced is not None
@@ -227,19 +241,16 @@ class Repricing:
         if not total.repriced:
             return
         left = sum(total.unpriced.values())
-        told = [f"{total.calls:,} calls for {_dollars(total.nano)}", f"{total.repriced:,} of them repriced"]
-        told += [f"{left:,} unpriced"] if left else []
-        told += [f"reason: {self.reason}"] if self.reason else []
-        was = f"{total.calls:,} calls for {_dollars(total.was_nano)}"
-        unpriced = left + total.newly_priced
+        was = f"{total.calls:,} calls: {dollars(total.was_nano)}, {left + total.newly_priced:,} unpriced"
+        became = f"{dollars(total.nano)}, {left:,} unpriced; {total.repriced:,} calls repriced"
         with store.transaction() as connection:
             events.add(
                 connection,
                 events.whoami(),
                 events.CALLS_REPRICED,
                 f"reprice {self.run}",
-                was=was + (f", {unpriced:,} unpriced" if unpriced else ""),
-                became=", ".join(told),
+                was=was,
+                became=became + (f"; reason: {self.reason}" if self.reason else ""),
                 now_ns=time.time_ns(),
             )
 
@@ -318,10 +329,6 @@ def _days(which: Which) -> tuple[str | None, str | None]:
         for at_ns in (which.since_ns, which.until_ns)
     )
     return first, last
-
-
-def _dollars(nano: int) -> str:
-    return f"${Decimal(nano).scaleb(-NANO_DIGITS):,f}"
 
 
 _OUTBOX: Final = "SELECT 1 FROM sqlite_master WHERE name = 'parcels'"

@@ -36,11 +36,11 @@ Examples:
   aicost reprice --model 'gpt-9*' --prices prices.yaml --reason "price of gpt-9 was missing"
   aicost reprice --provider openai --since 2026-11-01 --until 2026-11-15 --yes --json
 
-Each call is priced at its own time, from the usage and the conditions that were recorded with it. Costs that a provider
-stated, free endpoints and calls that are in daily totals by now stay as they are, and no call loses a price. Reports,
-budgets and the metrics of periods follow at once; what a call cost before is shown by `aicost prices explain CALL_ID`, and
-who repriced when by `aicost budgets history`. It may run while programs write, and be run again: what is right stays as it
-is. On a terminal it shows what it would do and asks first."""
+Each call is priced at its own time, from the usage and the conditions that were recorded with it. Costs that a
+provider stated, free endpoints and calls that are in daily totals by now stay as they are, and no call loses a price.
+Reports, budgets and the metrics of periods follow at once; `aicost prices explain CALL_ID` shows what a call cost
+before, `aicost budgets history` who repriced when. It may run while programs write, and be run again: what is right
+stays as it is. On a terminal it shows what it would do, and asks first."""
 )
 @day_option("--since", help="From this day on (UTC).")
 @day_option("--until", help="Up to this day, itself included (UTC).")
@@ -168,7 +168,7 @@ def _tables(found: Found) -> Iterator[RenderableType]:
     total = found.total
     every = [*shown, total]
     if shown:
-        was, now = (money.column([getattr(group, name) for group in every]) for name in ("was_nano", "nano"))
+        was, now = (money.column([getattr(group, name) for group in every]) for name in ("was_known", "known"))
         differences = _signed([group.nano - group.was_nano for group in every])
         yield Grid(
             [
@@ -236,10 +236,10 @@ def _sums(group: Group) -> dict[str, Any]:
         "calls": group.calls,
         "repriced_calls": group.repriced,
         "newly_priced_calls": group.newly_priced,
-        "was_usd": exact(group.was_nano),
-        "was_nano": group.was_nano,
-        "cost_usd": exact(group.nano),
-        "cost_nano": group.nano,
+        "was_usd": None if group.was_known is None else exact(group.was_known),
+        "was_nano": group.was_known,
+        "cost_usd": None if group.known is None else exact(group.known),
+        "cost_nano": group.known,
         "difference_usd": ("-" if difference < 0 else "") + exact(abs(difference)),
         "difference_nano": difference,
         "unpriced_calls": sum(group.unpriced.values()),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from otel_aicost.budgets.budget import Line
@@ -19,7 +19,7 @@ from otel_aicost.ledger.limits import definitions
 from otel_aicost.ledger.stored_calls import these
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from otel_aicost.ledger.balances import Alert
     from otel_aicost.ledger.store import Connection, Store
@@ -63,21 +63,6 @@ class Applied(NamedTuple):
     alerts: list[Alert]
 
 
-class Adjustment(NamedTuple):
-    """A row of the trail; `was` and `became` hold the columns of `schema.PRICED`."""
-
-    call_id: str
-    number: int
-    run: str
-    at_ns: int
-    who: str
-    reason: str | None
-    was: Mapping[str, Any]
-    became: Mapping[str, Any]
-    budgets: str
-    """JSON: of each budget the call counts in its name, key, window, and the entry's nano-dollars before and after."""
-
-
 class _Moved(NamedTuple):
     """An entry of a call in a budget that is to hold another amount."""
 
@@ -109,25 +94,6 @@ def apply(store: Store, changes: Sequence[Change], run: Run, tags: Sequence[str]
         _settle(connection, moved)
         repriced.add(connection, held, tags, now)
         return Applied(held, list(_alerts(connection, moved, now)))
-
-
-def of_call(connection: Connection, call_id: str) -> list[Adjustment]:
-    """What was ever changed about the cost of a call, the first change first."""
-    rows = connection.execute(f"SELECT {_SELECTED} FROM adjustments WHERE call_id = ? ORDER BY number", (call_id,))  # noqa: S608
-    return [_adjustment(row) for row in rows.fetchall()]
-
-
-def of_run(connection: Connection, run: str, limit: int) -> list[Adjustment]:
-    """At most `limit` changes of one run, by call."""
-    sql = f"SELECT {_SELECTED} FROM adjustments WHERE run = ? ORDER BY call_id LIMIT ?"  # noqa: S608 - constants
-    return [_adjustment(row) for row in connection.execute(sql, (run, limit)).fetchall()]
-
-
-def _adjustment(row: Sequence[Any]) -> Adjustment:
-    was = dict(zip(schema.PRICED, row[6:], strict=False))
-    became = dict(zip(schema.PRICED, row[6 + len(schema.PRICED) :], strict=False))
-    call_id, number, run, at_ns, who, reason = row[:6]
-    return Adjustment(call_id, number, run, at_ns, who, reason, was, became, row[-1])
 
 
 def _moved(connection: Connection, changes: Sequence[Change]) -> list[_Moved]:
@@ -212,7 +178,6 @@ _NAMES: Final = (
     *schema.PRICED,
     "budgets",
 )
-_SELECTED: Final = ", ".join(_NAMES)
 _LAST: Final = "SELECT call_id, max(number) FROM adjustments WHERE call_id IN ({marks}) GROUP BY call_id"
 _UPDATE: Final = f"""
     UPDATE calls SET {", ".join(f"{column} = a.{column}" for column in schema.PRICED)}

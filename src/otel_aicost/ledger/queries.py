@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, select, true, union_all
+from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, select, text, true, union_all
 
 from otel_aicost.ledger.dialects import day_of, in_order, keys_of, tag_of
 from otel_aicost.ledger.questions import DOUBTS, SUMS, Doubts, Group, Sums, like, tag_name
@@ -68,6 +68,11 @@ class Query:
         table = self.ledger.calls
         row = self.connection.execute(select(table).where(table.c.id == identifier)).mappings().first()
         return None if row is None else dict(row)
+
+    def adjustments(self, identifier: str) -> list[Mapping[str, Any]]:
+        """What was ever changed about the cost of a call, with all columns, the first change first."""
+        query = text("SELECT * FROM adjustments WHERE call_id = :id ORDER BY number")
+        return [dict(row) for row in self.connection.execute(query, {"id": identifier}).mappings()]
 
     def every_call(self, where: Filter) -> Iterator[Mapping[str, Any]]:
         """All single calls that match, the oldest first, without holding more than a batch of them."""
