@@ -24,8 +24,8 @@ from otel_aicost.ids import new_id
 from otel_aicost.ledger import adjustments, events
 from otel_aicost.ledger.adjustments import Change, Run
 from otel_aicost.ledger.opening import changing, looking
-from otel_aicost.ledger.row import LARGEST, nano_dollars, parts_json
-from otel_aicost.ledger.stored_calls import count, count_folded, page, pages
+from otel_aicost.ledger.row import nano_dollars, parts_json
+from otel_aicost.ledger.stored_calls import count, count_folded, next_after, page, pages
 from otel_aicost.model import UNPRICED_FAILED, UNPRICED_INVALID, UNPRICED_USAGE, Cost, Unpriced
 from otel_aicost.pipeline import FREE
 from otel_aicost.providers import BY_NAME
@@ -203,25 +203,26 @@ class Repricing:
         Whatever ends it: the pages that were done are done, and an event tells how many. Another run does the rest.
         """
         found = Found()
-        which = self.which._replace(until_ns=min(self.which.until_ns or LARGEST, time.time_ns()))
         with looking(self.place) as connection:
             _refuse_outbox(self.place, connection)
-            began(count(connection, which))
-            found.folded = count_folded(connection, which, _days(self.which))
+            began(count(connection, self.which))
+            found.folded = count_folded(connection, self.which, _days(self.which))
         with closing(_Patient(self.place)) as ledger:
             try:
-                self._go(ledger, which, found, progress)
+                self._go(ledger, found, progress)
             finally:
                 with contextlib.suppress(LedgerError):
                     ledger.do(lambda store: self._tell(store, found))
         return found
 
-    def _go(self, ledger: _Patient, which: Which, found: Found, progress: Told) -> None:
+    def _go(self, ledger: _Patient, found: Found, progress: Told) -> None:
         run, after = Run(self.run, events.whoami(), self.reason), (-1, "")
-        while some := ledger.do(partial(_page, which, after)):
+        while some := ledger.do(partial(_page, self.which, after)):
             self._change([self.pricing.judge(call) for call in some], ledger, found, run)
-            after = (some[-1].started_ns, some[-1].id)
             progress(len(some))
+            if (following := next_after(some)) is None:
+                break
+            after = following
 
     def _change(self, verdicts: Sequence[Verdict], ledger: _Patient, found: Found, run: Run) -> None:
         changes = [verdict.change for verdict in verdicts if verdict.change is not None]

@@ -60,10 +60,15 @@ class Which(NamedTuple):
 
 def pages(connection: Connection, which: Which) -> Iterator[list[StoredCall]]:
     """All calls that match, the oldest first."""
-    after: tuple[int, str] = (-1, "")
-    while found := page(connection, which, after):
+    after: tuple[int, str] | None = (-1, "")
+    while after is not None and (found := page(connection, which, after)):
         yield found
-        after = (found[-1].started_ns, found[-1].id)
+        after = next_after(found)
+
+
+def next_after(found: Sequence[StoredCall]) -> tuple[int, str] | None:
+    """Where the page after this one begins; `None` behind the last, lest programs that write make it endless."""
+    return (found[-1].started_ns, found[-1].id) if len(found) == PAGE else None
 
 
 def page(connection: Connection, which: Which, after: tuple[int, str]) -> list[StoredCall]:
