@@ -153,7 +153,7 @@ def _say(found: Found, run: str | None, *, as_json: bool) -> None:
             f"alert: budget {alert.line.budget.name} {alert.line.key}".rstrip() + f" has reached {alert.share:.0%}"
         )
     click.echo(
-        f"repriced {total.repriced:,} calls" + (f" (run {run})" if total.repriced else ": all are as they should be")
+        f"repriced {total.repriced:,} calls" + (f" (run {run})" if total.repriced else ": there was nothing to change")
     )
 
 
@@ -169,7 +169,7 @@ def _tables(found: Found) -> Iterator[RenderableType]:
     every = [*shown, total]
     if shown:
         was, now = (money.column([getattr(group, name) for group in every]) for name in ("was_known", "known"))
-        differences = _signed([group.nano - group.was_nano for group in every])
+        differences = _differences(every)
         yield Grid(
             [
                 Column("provider", [group.provider for group in shown], "total", right=False, fold=True),
@@ -193,13 +193,14 @@ def _tables(found: Found) -> Iterator[RenderableType]:
         yield f"Changed by somebody else meanwhile: {found.passed:,} calls; run it again."
 
 
-def _signed(amounts: list[int]) -> list[str]:
+def _differences(groups: list[Group]) -> list[str]:
+    """What is more and what is less, with its sign; a dash where no cost is known."""
     from otel_aicost.report import money  # noqa: PLC0415 - as above
 
-    shown = money.column([abs(amount) for amount in amounts])
-    return [
-        f"{'-' if amount < 0 else '+'}{text}" if amount else text for amount, text in zip(amounts, shown, strict=True)
-    ]
+    amounts = [group.nano - group.was_nano for group in groups]
+    shown = money.column([None if group.known is None else abs(group.nano - group.was_nano) for group in groups])
+    signs = ["-" if amount < 0 else "+" if amount else "" for amount in amounts]
+    return [sign + text for sign, text in zip(signs, shown, strict=True)]
 
 
 def _reasons(group: Group) -> str:
