@@ -28,10 +28,10 @@ def reprice(path, *prices, tags=TOTAL_TAGS):
 
 
 def counters(found):
-    """Every sample that may never fall."""
+    """Every sample that may never fall; to Prometheus an empty label is none."""
     kinds = {"counter", "histogram"}
     return {
-        (one.name, frozenset(one.labels.items())): one.value
+        (one.name, frozenset(pair for pair in one.labels.items() if pair[1])): one.value
         for family in found.families.values()
         if family.type in kinds
         for one in family.samples

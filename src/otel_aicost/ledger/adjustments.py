@@ -181,7 +181,7 @@ _NAMES: Final = (
 _LAST: Final = "SELECT call_id, max(number) FROM adjustments WHERE call_id IN ({marks}) GROUP BY call_id"
 _UPDATE: Final = f"""
     UPDATE calls SET {", ".join(f"{column} = a.{column}" for column in schema.PRICED)}
-    FROM adjustments AS a WHERE a.call_id = calls.id AND a.run = ? AND calls.id IN ({{marks}})
+    FROM adjustments AS a WHERE a.call_id = calls.id AND a.run = ? AND a.call_id IN ({{marks}})
 """  # noqa: S608 - constants
 _ENTRIES: Final = """
     SELECT call_id, budget, key, window_id, nano FROM budget_entries

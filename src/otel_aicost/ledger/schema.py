@@ -443,7 +443,6 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (call_id, number)
         )
         """,
-        "CREATE INDEX adjustments_run ON adjustments (run)",
         f"""
         CREATE TABLE repriced (
             id TEXT PRIMARY KEY,
