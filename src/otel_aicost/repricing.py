@@ -23,6 +23,7 @@ from otel_aicost.errors import LedgerError
 from otel_aicost.ids import new_id
 from otel_aicost.ledger import adjustments, events
 from otel_aicost.ledger.adjustments import Change, Run
+from otel_aicost.ledger.haste import hurried
 from otel_aicost.ledger.opening import changing, looking
 from otel_aicost.ledger.row import nano_dollars, parts_json
 from otel_aicost.ledger.stored_calls import count, count_folded, next_after, page, pages
@@ -49,6 +50,8 @@ OTHER_FILE: Final = "priced by a price file that is not in use here"
 ATTEMPTS: Final = 4
 """How often a page is tried while the ledger does not answer."""
 PAUSE_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 60.0
+"""How long a page may take on a server, all tries together."""
 _NANO: Final = 10**9
 
 
@@ -228,7 +231,8 @@ class Repricing:
         changes = [verdict.change for verdict in verdicts if verdict.change is not None]
         done: set[str] = set()
         if changes:
-            applied = ledger.do(lambda store: adjustments.apply(store, changes, run, self.tags))
+            with hurried(PATIENCE_SECONDS):
+                applied = ledger.do(lambda store: adjustments.apply(store, changes, run, self.tags))
             found.alerts += applied.alerts
             done = {change.call.id for change in applied.changes}
         for verdict in verdicts:

@@ -25,10 +25,8 @@ if TYPE_CHECKING:
     from otel_aicost.ledger.store import Connection, Store
     from otel_aicost.ledger.stored_calls import StoredCall
 
-MOST_NANO: Final = 10**16
-"""No budget entry holds more, whatever a call costs."""
-ROWS: Final = 20
-"""So many adjustments in one statement."""
+ROWS: Final = 100
+"""So many rows in one statement: a server may be far."""
 
 
 class Change(NamedTuple):
@@ -91,14 +89,15 @@ def apply(store: Store, changes: Sequence[Change], run: Run, tags: Sequence[str]
         _write(connection, held, moved, (run, now))
         connection.execute(_UPDATE.format(marks=_marks(held)), (run.id, *(change.call.id for change in held)))
         store.lock({(one.budget, one.key) for one in moved})
-        _settle(connection, moved)
+        connection.execute(_ENTER.format(marks=_marks(held)), (run.id, *(change.call.id for change in held)))
+        _spend(connection, moved)
         repriced.add(connection, held, tags, now)
         return Applied(held, list(_alerts(connection, moved, now)))
 
 
 def _moved(connection: Connection, changes: Sequence[Change]) -> list[_Moved]:
     """The entries of the calls that do not hold what the call is to cost; a refused call's hold nothing for ever."""
-    becomes = {change.call.id: min(change.cost_nano, MOST_NANO) for change in changes}
+    becomes = {change.call.id: change.cost_nano for change in changes}
     rows = connection.execute(_ENTRIES.format(marks=_marks(changes)), list(becomes)).fetchall()
     moved = [_Moved(row[0], row[1], row[2], row[3], row[4], becomes[row[0]]) for row in rows]
     return [one for one in moved if one.was != one.becomes]
@@ -129,15 +128,17 @@ def _write(connection: Connection, changes: Sequence[Change], moved: Sequence[_M
         connection.execute(_insert(len(some)), [value for row in some for value in row])
 
 
-def _settle(connection: Connection, moved: Sequence[_Moved]) -> None:
-    """Let the entries, and the balances that are their sums, hold what the calls cost."""
+def _spend(connection: Connection, moved: Sequence[_Moved]) -> None:
+    """Let the balances be the sums of their entries again."""
     sums: dict[tuple[str, str, str], int] = {}
     for one in moved:
         place = one[1:4]
-        connection.execute(_ENTER, (one.becomes, one.call_id, *place))
         sums[place] = sums.get(place, 0) + one.becomes - one.was
-    for place in sorted(sums):
-        connection.execute(_SPEND, (sums[place], sums[place], *place))
+    places = sorted(place for place, more in sums.items() if more)
+    for start in range(0, len(places), ROWS):
+        some = places[start : start + ROWS]
+        rows = ", ".join(["(?, ?, ?, ?)"] * len(some))
+        connection.execute(_SPEND.format(rows=rows), [value for place in some for value in (*place, sums[place])])
 
 
 def _alerts(connection: Connection, moved: Sequence[_Moved], now_ns: int) -> Iterator[Alert]:
@@ -187,8 +188,13 @@ _ENTRIES: Final = """
     SELECT call_id, budget, key, window_id, nano FROM budget_entries
     WHERE call_id IN ({marks}) AND calls > 0 ORDER BY call_id, budget, key, window_id
 """
-_SAME: Final = "budget = ? AND key = ? AND window_id = ?"
-_ENTER: Final = f"UPDATE budget_entries SET nano = ? WHERE call_id = ? AND {_SAME}"  # noqa: S608 - constants
-_SPEND: Final = f"""
-    UPDATE budget_windows SET spent_nano = CASE WHEN spent_nano + ? < 0 THEN 0 ELSE spent_nano + ? END WHERE {_SAME}
-"""  # noqa: S608 - constants
+_ENTER: Final = """
+    UPDATE budget_entries SET nano = a.cost_nano
+    FROM adjustments AS a
+    WHERE a.call_id = budget_entries.call_id AND a.run = ? AND a.call_id IN ({marks}) AND budget_entries.calls > 0
+"""
+_SPEND: Final = """
+    UPDATE budget_windows SET spent_nano = CASE WHEN spent_nano + v.column4 < 0 THEN 0 ELSE spent_nano + v.column4 END
+    FROM (VALUES {rows}) AS v
+    WHERE budget = v.column1 AND key = v.column2 AND window_id = v.column3
+"""
