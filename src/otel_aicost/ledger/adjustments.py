@@ -30,7 +30,7 @@ ROWS: Final = 100
 
 
 class Change(NamedTuple):
-    """A call as it is in the ledger, and what it is to cost; the fields are those of `schema.PRICED`."""
+    """A call as it is in the ledger, and what it is to cost; it has a price then."""
 
     call: StoredCall
     cost_nano: int
@@ -41,8 +41,6 @@ class Change(NamedTuple):
     parts: str
     cache_saved_nano: int
     batch_saved_nano: int
-    unpriced: str | None = None
-    unpriced_detail: str | None = None
 
 
 class Run(NamedTuple):
@@ -113,19 +111,15 @@ def _write(connection: Connection, changes: Sequence[Change], moved: Sequence[_M
         (
             change.call.id,
             last.get(change.call.id, 0) + 1,
-            run.id,
-            now,
-            run.who,
-            run.reason,
-            *(getattr(change.call, column) for column in schema.PRICED),
-            *(getattr(change, column) for column in schema.PRICED),
+            *(getattr(change, column) for column in _BECOMES),
             json.dumps(held.get(change.call.id, []), separators=(",", ":")),
         )
         for change in changes
     ]
     for start in range(0, len(rows), ROWS):
         some = rows[start : start + ROWS]
-        connection.execute(_insert(len(some)), [value for row in some for value in row])
+        values = [value for row in some for value in row]
+        connection.execute(_insert(len(some)), (run.id, now, run.who, run.reason, *values))
 
 
 def _spend(connection: Connection, moved: Sequence[_Moved]) -> None:
@@ -164,21 +158,18 @@ def _marks(changes: Sequence[object]) -> str:
 
 @lru_cache(maxsize=ROWS)
 def _insert(rows: int) -> str:
-    row = f"({', '.join('?' * len(_NAMES))})"
-    return f"INSERT INTO adjustments ({', '.join(_NAMES)}) VALUES {', '.join([row] * rows)}"  # noqa: S608 - constants
+    """What a call cost is taken from the call: who is far from a server sends only what it becomes."""
+    row = f"({', '.join('?' * (3 + len(_BECOMES)))})"
+    return f"""
+        INSERT INTO adjustments (run, at_ns, who, reason, call_id, number, {", ".join(_BECOMES)}, budgets,
+                                 {", ".join(f"was_{column}" for column in schema.PRICED)})
+        SELECT ?, ?, ?, ?, {", ".join(f"v.column{number + 1}" for number in range(3 + len(_BECOMES)))},
+               {", ".join(f"c.{column}" for column in schema.PRICED)}
+        FROM (VALUES {", ".join([row] * rows)}) AS v JOIN calls AS c ON c.id = v.column1
+    """  # noqa: S608 - constants
 
 
-_NAMES: Final = (
-    "call_id",
-    "number",
-    "run",
-    "at_ns",
-    "who",
-    "reason",
-    *(f"was_{column}" for column in schema.PRICED),
-    *schema.PRICED,
-    "budgets",
-)
+_BECOMES: Final = tuple(column for column in schema.PRICED if not column.startswith("unpriced"))
 _LAST: Final = "SELECT call_id, max(number) FROM adjustments WHERE call_id IN ({marks}) GROUP BY call_id"
 _UPDATE: Final = f"""
     UPDATE calls SET {", ".join(f"{column} = a.{column}" for column in schema.PRICED)}
