@@ -1,7 +1,8 @@
-"""Ids of ours: unique over all machines, in the order of time, made without asking the kernel."""
+"""Ids of ours: unique over all machines; in the order of time, or the same for the same thing."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import time
@@ -18,5 +19,20 @@ def new_id() -> str:
     noise = _noise.getrandbits(74) ^ now  # a restored snapshot repeats the generator, but not the clock
     high = (now // 1_000_000 << 16) | 0x7000 | (noise >> 62)
     low = (0b10 << 62) | (noise & ((1 << 62) - 1))
+    return _written(high, low)
+
+
+def stable_id(*parts: str) -> str:
+    """A UUIDv8 (RFC 9562) made of `parts`: the same for the same ones, on every machine and for ever.
+
+    The id of what can come more than once, and is to be counted once.
+    """
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=16).digest()
+    high = int.from_bytes(digest[:8]) & ~0xF000 | 0x8000
+    low = int.from_bytes(digest[8:]) & ((1 << 62) - 1) | (0b10 << 62)
+    return _written(high, low)
+
+
+def _written(high: int, low: int) -> str:
     digits = f"{high:016x}{low:016x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -52,6 +52,7 @@ METERS: Mapping[str, str] = MappingProxyType(
         "output_audio_tokens": "output tokens that are audio",
         "output_image_tokens": "output tokens that are images",
         "input_video_tokens": "input tokens that are video",
+        "audio_seconds": "seconds of a live session that is billed by its length, whoever speaks",
         "input_audio_seconds": "seconds of audio sent",
         "output_audio_seconds": "seconds of audio generated",
         "input_characters": "characters sent, for speech",
@@ -59,10 +60,15 @@ METERS: Mapping[str, str] = MappingProxyType(
         "output_video_seconds": "seconds of video generated",
         "document_pages": "pages read",
         "requests": "requests, where a request itself has a price",
+        "matrix_elements": "pairs of an origin and a destination, for travel times",
         "web_searches": "searches the provider made for the model",
+        "web_fetches": "pages the provider fetched for the model",
+        "maps_groundings": "look-ups in Google Maps the provider made for the model",
         "file_searches": "searches in the provider's file store",
         "code_executions": "runs of the provider's code interpreter",
         "rerank_searches": "rerank search units",
+        "training_tokens": "tokens a model was trained on, epochs multiplied in",
+        "training_seconds": "seconds of training that is billed by the hour",
     }
 )
 """Every meter and what it counts. A meter that is not here can be recorded; it needs a price of the user's."""
@@ -147,6 +153,16 @@ class Reading:
     """The code of a failure that came with a successful HTTP status."""
     invalid: str | None = None
     """Why the usage cannot be believed; it is then recorded nowhere and priced at nothing."""
+    once: str | None = None
+    """What the provider bills under this key it bills once, however often it is fetched; one for each provider."""
+    at_ns: int | None = None
+    """When it was billed, where that is not when it was asked for: a result of a batch. Decides its price."""
+    others: tuple[Reading, ...] = ()
+    """Further parts of the same response that are billed apart, each at the rates of a model of its own."""
+    operation: str | None = None
+    """What was done, where that is not what the endpoint says: a transcription inside a conversation."""
+    pending: bool = False
+    """Nothing is billed yet: the work goes on, and its usage is told when its result is fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +190,8 @@ class Call:
     """The endpoint costs nothing by the provider's own rules (moderation, token counting)."""
     only_with_usage: bool = False
     """Not known to be billable: there is a call to record only if the response holds a usage."""
+    past: bool = False
+    """It fetches what was spent before: no budget can stop it, and all of it counts."""
     priced_by_request: bool = False
     """The model of the request decides the price rather than the one of the response."""
     replaceable: bool = False

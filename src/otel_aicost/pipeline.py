@@ -8,20 +8,22 @@ from __future__ import annotations
 import os
 import threading
 import time
+from copy import copy
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from opentelemetry import baggage, context, trace
 
 from otel_aicost import faults, names
 from otel_aicost.budgets.budget import Subject
-from otel_aicost.ids import new_id
+from otel_aicost.ids import new_id, stable_id
 from otel_aicost.ledger import forks
 from otel_aicost.model import (
     NANO,
     NO_CONDITIONS,
     NO_PARAMETERS,
+    NO_USAGE,
     UNPRICED_FAILED,
     UNPRICED_INVALID,
     UNPRICED_USAGE,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from otel_aicost.config import Settings
     from otel_aicost.errors import BudgetExceeded
     from otel_aicost.ledger.balances import Settlement
-    from otel_aicost.model import Call, Quantity
+    from otel_aicost.model import Call, Quantity, Reading, UsageState
     from otel_aicost.observers import Observer
     from otel_aicost.observers.budgets import BudgetObserver, Hold
     from otel_aicost.observers.spans import CallSpan, SpanObserver
@@ -52,12 +54,31 @@ if TYPE_CHECKING:
     from otel_aicost.track import track
 
 FREE = Cost(Decimal(0), (), "supplement", "free endpoint")
+ONCE_KEPT = 65_536
+"""Ids of what is counted once that a process remembers; past them the ledger still knows."""
 
 
 _loading = threading.Lock()
 if hasattr(os, "register_at_fork"):
     # A child forked in the middle of an import would find that module locked for ever.
     os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)
+
+
+class Watcher(Protocol):
+    """Who has to know which calls our own capture sees."""
+
+    def capturing(self) -> None:
+        """A call is about to be sent, here and now."""
+
+    def captured(self, response_id: str | None) -> None:
+        """A response came."""
+
+
+class Place(NamedTuple):
+    """The span that somebody else has made of a call."""
+
+    trace_id: str | None
+    span_id: str | None
 
 
 class OpenCall:
@@ -131,12 +152,16 @@ class Pipeline:
         if budgets is not None:  # the first call is to find prices and ledger ready
             self.later(self.warm)
         self._service: str | None = None
+        self._once: dict[str, None] = {}
+        self._watcher: Watcher | None = None
 
     def begin(self, call: Call, body: Mapping[str, Any] = NO_PARAMETERS) -> OpenCall:
         """A call is about to be sent: open its span, find its budgets, and see that prices are being loaded."""
         if not self._warming:
             self._warming = True
             self.later(self.warm)
+        if self._watcher is not None and not call.only_with_usage:
+            self._watcher.capturing()
         trace_id = None if self._budgets is None else _trace_id()  # before a span of our own begins one
         span = None
         if self._spans is not None and not call.only_with_usage:
@@ -145,7 +170,7 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 - calling an observer is one of the guarded places
                 faults.report("spans.before", error)
         opened = OpenCall(self, call, span)
-        if self._budgets is not None:
+        if self._budgets is not None and not call.past:
             try:
                 opened.hold = self._budgets.hold(new_id(), call, self._subject(call, opened.tags, trace_id), body)
             except Exception as error:  # noqa: BLE001 - as above
@@ -217,24 +242,59 @@ class Pipeline:
             self._budgets.release(opened.hold)
 
     def _settle(self, opened: OpenCall, record: Record) -> Settlement | None:
-        if self._budgets is None or opened.hold is None:
+        if self._budgets is None:
             return None
         try:
-            return self._budgets.settle(opened.hold, record)
+            if opened.call.past:
+                return self._charge(opened, record)
+            return None if opened.hold is None else self._budgets.settle(opened.hold, record)
         except Exception as error:  # noqa: BLE001 - as above
             faults.report("budgets.settle", error)
             return None
 
     def finish(self, opened: OpenCall, outcome: Outcome) -> None:
         """A response ended. Until the prices are there, it waits for them in the background."""
-        if opened.call.only_with_usage and not outcome.reading.usage:
+        reading = outcome.reading
+        if reading.others:
+            self._finish_parts(opened, outcome)
             return
+        nothing = opened.call.only_with_usage and not reading.usage
+        if nothing or reading.pending or self._counted(opened.call, reading):
+            opened.abandon()
+            return
+        if self._watcher is not None:
+            self._watcher.captured(reading.response_id)
         span, opened.span = opened.span, None  # a second response of the same call has a span of its own
         if self._catalogue is None:
             forks.before_child_exit(self.flush, first=True)
             self.later(lambda: self._conclude(opened, outcome, span))
         else:
             self._conclude(opened, outcome, span)
+
+    def _finish_parts(self, opened: OpenCall, outcome: Outcome) -> None:
+        """A response that is billed in parts: a record for each, and for the whole where it has a usage of its own."""
+        reading = outcome.reading
+        whole = replace(outcome, reading=replace(reading, others=()))
+        if reading.usage or reading.invalid or not opened.call.only_with_usage:
+            self.finish(opened, whole)
+        for part in reading.others:
+            apart = copy(opened)
+            apart.span = None
+            apart.call = replace(opened.call, request_model=part.model or opened.call.request_model, usage=NO_USAGE)
+            state: UsageState = "invalid" if part.invalid else "reported" if part.usage else "missing"
+            self.finish(apart, replace(whole, usage_state=state, usage=part.usage or NO_USAGE, reading=part))
+
+    def _counted(self, call: Call, reading: Reading) -> bool:
+        """Whether what is billed once has been here before."""
+        if reading.once is None:
+            return False
+        identifier = stable_id(call.provider, reading.once)
+        if identifier in self._once:
+            return True
+        if len(self._once) >= ONCE_KEPT:
+            self._once.clear()
+        self._once[identifier] = None
+        return False
 
     def later(self, work: Callable[[], object]) -> None:
         """Do `work` in the background, in the order it was put."""
@@ -269,11 +329,17 @@ class Pipeline:
         return done
 
     def _hand_on(
-        self, record: Record, scopes: tuple[track, ...], span: CallSpan | None, settlement: Settlement | None
+        self,
+        record: Record,
+        scopes: tuple[track, ...],
+        span: CallSpan | None,
+        settlement: Settlement | None,
+        *,
+        spans: bool = True,
     ) -> None:
         for scope in scopes:
             scope.add(record)
-        if self._spans is not None:
+        if spans and self._spans is not None:
             try:
                 self._spans.after(record, span)
             except Exception as error:  # noqa: BLE001 - as above
@@ -288,11 +354,29 @@ class Pipeline:
         """Price and hand on a call that was made without us, here and now."""
         opened = OpenCall(self, call, None)
         record = self._price(opened, outcome, None)
-        settlement = None
-        if self._budgets is not None:
-            settlement = self._budgets.charge(record, self._subject(call, opened.tags, _trace_id()))
-        self._hand_on(record, opened.tracks, None, settlement)
+        self._hand_on(record, opened.tracks, None, self._charge(opened, record))
         return record
+
+    def watched_by(self, watcher: Watcher) -> None:
+        """Tell `watcher` of calls from now on."""
+        self._watcher = watcher
+
+    def adopt(self, call: Call, outcome: Outcome, place: Place) -> None:
+        """Price and hand on a call that somebody else has a span of, in the background; it gets no other span."""
+        if self._counted(call, outcome.reading):
+            return
+        opened = OpenCall(self, replace(call, past=True), None)
+        self.later(lambda: self._adopt(opened, outcome, place))
+
+    def _adopt(self, opened: OpenCall, outcome: Outcome, place: Place) -> None:
+        record = self._price(opened, outcome, place)
+        self._hand_on(record, opened.tracks, None, self._charge(opened, record), spans=False)
+
+    def _charge(self, opened: OpenCall, record: Record) -> Settlement | None:
+        """Hold what no budget could stop against the budgets it belongs to."""
+        if self._budgets is None:
+            return None
+        return self._budgets.charge(record, self._subject(opened.call, opened.tags, _trace_id()))
 
     def _conclude(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> None:
         try:
@@ -303,7 +387,7 @@ class Pipeline:
             return
         self._hand_on(record, opened.tracks, span, self._settle(opened, record))
 
-    def _price(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> Record:
+    def _price(self, opened: OpenCall, outcome: Outcome, span: CallSpan | Place | None) -> Record:
         call, reading = opened.call, outcome.reading
         conditions = {**call.conditions, **reading.conditions} or NO_CONDITIONS
         cost, unpriced = self._cost(call, outcome, conditions)
@@ -311,12 +395,13 @@ class Pipeline:
         if outcome.resends:
             parameters = {**parameters, "http.request.resend_count": outcome.resends}
         first = outcome.first_chunk_ticks
+        past = reading.at_ns is not None  # when it ran is known, and how long it took is not
         return Record(
-            id=new_id() if opened.hold is None or opened.hold.settled else opened.hold.id,
-            started_ns=call.started_ns,
-            duration_ns=max(0, outcome.ended_ticks - call.started_ticks),
+            id=_id(opened, reading),
+            started_ns=_billed_ns(call, reading),
+            duration_ns=0 if past else max(0, outcome.ended_ticks - call.started_ticks),
             provider=call.provider,
-            operation=call.operation,
+            operation=reading.operation or call.operation,
             status=outcome.status,
             usage_state=outcome.usage_state,
             service=self.service(),
@@ -331,7 +416,7 @@ class Pipeline:
             estimated=outcome.estimated,
             error_type=outcome.error_type,
             tags=opened.tags,
-            first_chunk_ns=None if first is None else max(0, first - call.started_ticks),
+            first_chunk_ns=None if first is None or past else max(0, first - call.started_ticks),
             host=call.host,
             port=call.port,
             stream=call.stream,
@@ -357,7 +442,7 @@ class Pipeline:
         models = (call.request_model, reading.model) if call.priced_by_request else (reading.model, call.request_model)
         known = [model for model in dict.fromkeys(models) if model]
         try:
-            found = self.warm().price(call.provider, known, outcome.usage, conditions, call.started_ns)
+            found = self.warm().price(call.provider, known, outcome.usage, conditions, _billed_ns(call, reading))
         except Exception as error:  # noqa: BLE001 - a call whose price cannot be found is a call all the same
             faults.report("prices", error)
             found = Unpriced(UNPRICED_FAILED, f"pricing failed: {type(error).__name__}: {error}")
@@ -379,6 +464,16 @@ class Pipeline:
         if self._service is None:
             self._service = _service_name()
         return self._service
+
+
+def _id(opened: OpenCall, reading: Reading) -> str:
+    if reading.once is not None:
+        return stable_id(opened.call.provider, reading.once)
+    return new_id() if opened.hold is None or opened.hold.settled else opened.hold.id
+
+
+def _billed_ns(call: Call, reading: Reading) -> int:
+    return call.started_ns if reading.at_ns is None else reading.at_ns
 
 
 def _trace_id() -> str | None:
