@@ -266,8 +266,8 @@ class PostgresStore:
             if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", [SCHEMA]).fetchone():
                 connection.execute(f"CREATE SCHEMA {SCHEMA}")
             for version in range(self._version(connection), schema.VERSION):
-                for statement in filter(None, map(translated, schema.MIGRATIONS[version])):
-                    connection.execute(statement)
+                # At once: a first call may wait for it.
+                connection.execute(";\n".join(filter(None, map(translated, schema.MIGRATIONS[version]))))
                 connection.execute(_SET_VERSION, (VERSION_KEY, str(version + 1)))
 
     def _version(self, connection: Connection) -> int:
