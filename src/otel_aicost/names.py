@@ -110,11 +110,17 @@ RUNNING_TOTALS: Final[Mapping[str, Family]] = MappingProxyType(
         "aicost_saved_usd": Family(
             "counter", "What cached prompts (by=cache) and batches (by=batch) cost less than usual.", (*SERIES, "by")
         ),
+        "aicost_repriced_calls": Family(
+            "counter", "Calls that got another cost later; reason is why they had none, if so.", (*SERIES, "reason")
+        ),
+        "aicost_repriced_down_usd": Family(
+            "counter", "What calls were found later to cost less; aicost_cost_usd still has it.", SERIES
+        ),
         "aicost_call_duration_seconds": Family("histogram", "Duration of calls.", SERIES),
         "aicost_time_to_first_chunk_seconds": Family("histogram", "Time to the first chunk of streams.", SERIES),
     }
 )
-"""Over all time, from the ledger's `totals`: they never fall, whatever restarts."""
+"""Over all time, from the ledger's `totals` and `repriced`: they never fall, whatever restarts."""
 
 EXPORTED: Final[Mapping[str, Family]] = MappingProxyType(
     {

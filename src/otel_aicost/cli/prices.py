@@ -138,11 +138,12 @@ Examples:
 def explain(call_id: str, path: Path | None, prices_file: Path | None, *, as_json: bool) -> None:
     """Explain what the call CALL_ID cost: its bill, the price used, and what it would be today."""
     from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s
-    from otel_aicost.report.documents import call_document  # noqa: PLC0415
+    from otel_aicost.report.documents import adjustment_document, call_document  # noqa: PLC0415
 
-    ledger = opened(path)
+    ledger, identifier = opened(path), call_id.strip().lower()
     with ledger.read() as connection:
-        row = Query(ledger, connection).call(call_id.strip().lower())
+        query = Query(ledger, connection)
+        row, changes = query.call(identifier), query.adjustments(identifier)
     if row is None:
         msg = f"there is no call {call_id!r} in the ledger {ledger.path}"
         raise click.UsageError(msg)
@@ -150,9 +151,10 @@ def explain(call_id: str, path: Path | None, prices_file: Path | None, *, as_jso
     catalogue = in_force(prices_file)
     again = _priced_again(call, catalogue)
     if as_json:
-        write_json({"call": call, "priced_again": again})
+        adjustments = [adjustment_document(change) for change in changes]
+        write_json({"call": call, "adjustments": adjustments, "priced_again": again})
     else:
-        show_tables(_explained(row, call, again))
+        show_tables(_explained(row, call, changes, again))
     warn_of_stale(catalogue)
 
 
@@ -248,15 +250,19 @@ def _priced_again(call: Mapping[str, Any], catalogue: Catalogue) -> dict[str, st
 
 
 def _explained(
-    row: Mapping[str, Any], call: Mapping[str, Any], again: Mapping[str, str | None]
+    row: Mapping[str, Any],
+    call: Mapping[str, Any],
+    changes: Sequence[Mapping[str, Any]],
+    again: Mapping[str, str | None],
 ) -> Iterator[RenderableType]:
-    from otel_aicost.report.calls import call_tables  # noqa: PLC0415
+    from otel_aicost.report.calls import adjustment_tables, call_tables  # noqa: PLC0415
     from otel_aicost.report.screen import facts, heading  # noqa: PLC0415
 
     yield from call_tables(row)
     yield ""
     yield heading("How it was priced")
     yield facts(_reasons(call))
+    yield from adjustment_tables(changes)
     yield ""
     yield heading(f"Priced again with {again['catalogue']}")
     cost = again["cost_usd"]

@@ -131,7 +131,7 @@ class LedgerCollector(Collector):
         yield from running.refusals(connection)
         calendar = periods.Calendar(ZoneInfo(plan.timezone), now_ns)
         summing = Summing(connection, calendar.zone)
-        yield from periods.families(self._past, summing, calendar, Sum(totals.calls, totals.nano))
+        yield from periods.families(self._past, summing, calendar, Sum(totals.calls, totals.nano), totals.repriced)
         yield from budgets.families(connection, plan.budgets, now_ns)
         yield from health.alerts(connection)
         yield from health.prices(config.stale_days(plan))
