@@ -9,7 +9,7 @@ RENDER_OPTIONS ?=
 OLDEST := .venv-oldest
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo stack up down test lint check bench accuracy dashboards pictures postgresql prometheus clean
+.PHONY: demo stack up down test lint check bench accuracy dashboards providers pictures postgresql prometheus clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list.
@@ -41,6 +41,9 @@ lint: $(VENV)/.ready ## Style, types, layers and dashboards.
 
 dashboards: ## Write grafana/dashboards anew from tools/dashboards.
 	@$(PYTHON) -m tools.dashboards
+
+providers: $(VENV)/.ready ## Write docs/providers.md anew from the registry, the price lists and the tests.
+	@$(VENV)/bin/python -m tools.providers
 
 bench: $(VENV)/.ready ## Measure what a call costs us, side by side with the bare SDK.
 	$(VENV)/bin/python -m benchmarks
