@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from otel_aicost.model import METERS
 from otel_aicost.providers import ENDPOINTS, POLLS
 from tools.providers.meters import meters_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from otel_aicost.providers.base import Endpoint, Provider
 
 Table = dict[str, tuple["Endpoint", str]]
 """End of a path -> endpoint, and with which methods it is asked."""
+Meters = dict[str, frozenset[str]]
+"""Operation, or where they are told -> meters."""
+_MANY = 5
+"""More operations of one kind are the rest."""
 
 
 class _Row(NamedTuple):
@@ -32,7 +37,12 @@ def operations(provider: Provider) -> list[str]:
 
 def own(provider: Provider) -> str:
     """The endpoints that a provider has beside the dialects, and what else is its own."""
-    told = [_written(_joined(provider.endpoints, provider.polls))] if provider.endpoints or provider.polls else []
+    table = _joined(provider.endpoints, provider.polls)
+    known = {
+        f"those of a chat in [{name}'s dialect](#{name.lower()}s-dialect)": _meters(spoken)["chat"]
+        for name, spoken in _dialects().items()
+    }
+    told = [_written(table, _metered(_meters(table), known))] if table else []
     if provider.priced_by_request:
         told.append("The model of the request decides the price, not that of the response.")
     if provider.closed:
@@ -42,11 +52,20 @@ def own(provider: Provider) -> str:
 
 def dialects() -> str:
     """What many providers speak, each dialect by itself."""
+    parts = []
+    for name, table in _dialects().items():
+        meters = _meters(table)
+        told = _metered(meters, {"those of a chat": meters["chat"]}, full="chat")
+        parts.append(f"### {name}'s dialect\n\n{_written(table, told)}")
+    return "\n\n".join(parts)
+
+
+def _dialects() -> dict[str, Table]:
     found: dict[str, Table] = {}
     for path, (endpoint, method) in _joined(ENDPOINTS, POLLS).items():
-        family = "Anthropic" if ".anthropic" in endpoint.read.__module__ else "OpenAI"
-        found.setdefault(family, {})[path] = endpoint, method
-    return "\n\n".join(f"### {family}'s dialect\n\n{_written(table)}" for family, table in found.items())
+        name = "Anthropic" if ".anthropic" in endpoint.read.__module__ else "OpenAI"
+        found.setdefault(name, {})[path] = endpoint, method
+    return found
 
 
 def _joined(posted: Mapping[str, Endpoint], fetched: Mapping[str, Endpoint]) -> Table:
@@ -60,34 +79,45 @@ def _joined(posted: Mapping[str, Endpoint], fetched: Mapping[str, Endpoint]) -> 
     return table
 
 
-def _written(table: Table) -> str:
+def _meters(table: Table) -> Meters:
+    """By operation. One without any is billed elsewhere: where its result is fetched."""
+    found: dict[str, set[str]] = {}
+    for endpoint, _ in table.values():
+        if not endpoint.free:
+            found.setdefault(endpoint.operation, set()).update(meters_of(endpoint))
+    return {operation: frozenset(meters) for operation, meters in found.items() if meters}
+
+
+def _written(table: Table, meters: str) -> str:
     rows: dict[_Row, list[str]] = {}
-    meters: dict[tuple[str, ...], list[str]] = {}
     for path, (endpoint, method) in table.items():
         rows.setdefault(_Row(endpoint.operation, method, _notes(endpoint)), []).append(f"`{path.strip()}`")
-        if not endpoint.free:
-            meters.setdefault(meters_of(endpoint), []).append(endpoint.operation)
     lines = ["| operation | a POST to a path that ends with | |", "|---|---|---|"]
     for row, paths in rows.items():
         notes = ", ".join(note for note in (row.method, row.notes) if note)
         lines.append(f"| {row.operation} | {', '.join(paths)} | {notes} |")
-    return "\n".join(lines) + "\n\n" + _metered(meters)
+    return "\n".join([*lines, "", meters])
 
 
-def _metered(found: Mapping[tuple[str, ...], list[str]]) -> str:
-    """Meters, and of which operations; those that most have in common come last, as the rest."""
-    told = sorted(found.items(), key=lambda group: len(group[1]))
-    lines = [f"{_named(operations)}: {_code(meters)}." for meters, operations in told[:-1]]
-    lines += [f"{'The rest' if lines else 'Meters'}: {_code(meters)}." for meters, _ in told[-1:]]
-    return "\n".join([f"- {line}" for line in lines] if len(lines) > 1 else lines)
+def _metered(meters: Meters, known: Meters, full: str | None = None) -> str:
+    """Which operations have which meters; those of `full` are not told by where else they are."""
+    groups: dict[frozenset[str], list[str]] = {}
+    for operation, names in meters.items():
+        groups.setdefault(names, []).append(operation)
+    told = sorted(groups.items(), key=lambda group: len(group[1]) > _MANY)
+    lines: list[str] = []
+    for names, operations in told:
+        rest = lines and len(operations) > _MANY
+        named = _named(names, {} if full in operations else known)
+        lines.append(f"{'The rest' if rest else ', '.join(operations)}: {named}.")
+    return "\n".join(f"- {line}" for line in lines) if len(lines) > 1 else f"Meters of {lines[0]}"
 
 
-def _named(operations: list[str]) -> str:
-    return ", ".join(dict.fromkeys(operations))
-
-
-def _code(words: Sequence[str]) -> str:
-    return ", ".join(f"`{word}`" for word in words) or "none"
+def _named(names: frozenset[str], known: Meters) -> str:
+    """Meters by their names; many of them, that have been told elsewhere, by where."""
+    where = next((where for where, there in known.items() if there <= names), None)
+    own = [f"`{name}`" for name in METERS if name in names - known.get(str(where), frozenset())]
+    return ", ".join([where, *own] if where else own)
 
 
 def _notes(endpoint: Endpoint) -> str:

@@ -29,7 +29,13 @@ def meters_of(endpoint: Endpoint) -> tuple[str, ...]:
         elif id(each) not in seen:
             seen.add(id(each))
             kept.extend(_inside(each))
-    return tuple(meter for meter in METERS if meter in found)
+    return tuple(meter for meter in METERS if meter in found or any(_fills(meter, form, found) for form in found))
+
+
+def _fills(meter: str, form: str, words: set[str]) -> bool:
+    """Whether a meter is one of the words put into a form such as `input_{}_tokens`."""
+    before, hole, after = form.partition("{}")
+    return bool(hole) and any(meter == f"{before}{word.lower()}{after}" for word in words)
 
 
 def _told(endpoint: Endpoint) -> Iterator[object]:

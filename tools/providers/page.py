@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,8 +54,12 @@ def _links(paths: Iterable[str]) -> str:
     return ", ".join(f"[{path.removeprefix('tests/')}](../{path})" for path in paths)
 
 
-def _anchor(name: str) -> str:
-    return "#" + re.sub(r"[^\w-]", "", name.lower())
+def _named(name: str) -> str:
+    """A provider, with a link to what is told of it."""
+    heading = next((heading for heading in _headings().values() if f"`{name}`" in heading), None)
+    if heading is None:
+        return f"`{name}`"
+    return f"[`{name}`](#{re.sub(r'[^a-z0-9_ -]', '', heading).replace(' ', '-')})"
 
 
 def _providers() -> str:
@@ -72,7 +77,7 @@ def _providers() -> str:
     rows = [["provider", "hosts", "SDK", "prices", "beside the dialects", "tests"]]
     rows += [
         [
-            f"[`{provider.name}`]({_anchor(provider.name)})" if _is_special(provider) else f"`{provider.name}`",
+            _named(provider.name),
             ", ".join((*(f"`{host}`" for host in provider.hosts), *(f"local port {port}" for port in provider.ports))),
             _code(_own_sdks(provider)),
             prices(provider.name),
@@ -140,11 +145,17 @@ def _told(module: str) -> str:
 
 
 def _details() -> str:
-    parts = []
+    return "\n\n".join(f"### {heading}\n\n{told}" for told, heading in _headings().items())
+
+
+@cache
+def _headings() -> dict[str, str]:
+    """What there is to tell of providers -> the names of those of which it is told."""
+    found: dict[str, list[str]] = {}
     for provider in _sorted():
-        if not _is_special(provider):
-            continue
-        module = _module(provider)
-        told = f"{_told(f'{providers.__name__}.{module}')} [{module}.py]({_CODE}/providers/{module}.py)"
-        parts.append("\n\n".join(part for part in (f"### `{provider.name}`", told, endpoints.own(provider)) if part))
-    return "\n\n".join(parts)
+        if _is_special(provider):
+            module = _module(provider)
+            told = f"{_told(f'{providers.__name__}.{module}')} [{module}.py]({_CODE}/providers/{module}.py)"
+            own = endpoints.own(provider)
+            found.setdefault(f"{told}\n\n{own}" if own else told, []).append(provider.name)
+    return {told: _code(names) for told, names in found.items()}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"botocore": "boto3", "perplexity": "perplexityai"}
 """SDK -> what is installed to have it, where that is not its name."""
-EVERYWHERE = frozenset({"test_hosts.py", "test_mutations.py", "mutations.py", "test_providers_page.py"})
+EVERYWHERE = frozenset({"test_hosts.py", "test_mutations.py", "mutations.py", "bodies.py", "test_providers_page.py"})
 """Tests that go over all providers: they say nothing of one."""
 _FEW = 3
 """More files of one folder are called by its name."""
@@ -58,12 +58,12 @@ def versions() -> dict[str, Versions]:
 
 
 def tests_of_sdk(sdk: str) -> list[str]:
-    """The test files that import an SDK, as paths in the repository; folders where they are many."""
+    """The test files that import an SDK, or are called like it: paths from the root, folders where they are many."""
     imported = re.compile(rf"({re.escape(sdk)}|{re.escape(package(sdk))})(_v\d+)?(\.|$)")
     return _gathered(
         path
         for path in _tests("capture", "sdks", "older_sdks")
-        if any(imported.match(module) for module in _words(path).imports)
+        if path.stem == sdk or any(imported.match(module) for module in _words(path).imports)
     )
 
 
