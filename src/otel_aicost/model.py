@@ -52,6 +52,8 @@ METERS: Mapping[str, str] = MappingProxyType(
         "output_audio_tokens": "output tokens that are audio",
         "output_image_tokens": "output tokens that are images",
         "input_video_tokens": "input tokens that are video",
+        "input_image_pixels": "pixels of the images sent",
+        "input_video_pixels": "pixels of the videos sent, all frames",
         "audio_seconds": "seconds of a live session that is billed by its length, whoever speaks",
         "input_audio_seconds": "seconds of audio sent",
         "output_audio_seconds": "seconds of audio generated",

@@ -113,6 +113,14 @@ GOLDEN = [
     ("aws.bedrock", "cohere.embed-english-v3", {"input_tokens": MILLION}, {}, TODAY, "0.1"),
     ("voyage_ai", "rerank-2.5", {"input_tokens": MILLION}, {}, TODAY, "0.05"),
     ("voyage_ai", "rerank-2.5-lite", {"input_tokens": MILLION}, {}, TODAY, "0.02"),
+    (
+        "voyage_ai",
+        "voyage-multimodal-3.5",
+        {"input_tokens": 4571, "input_text_tokens": 1000, "input_image_pixels": 2 * MILLION},
+        {},
+        TODAY,
+        "0.00132",
+    ),
     ("mistral_ai", "mistral-ocr-2512", {"document_pages": 1000}, {}, TODAY, "2"),
     ("gcp.gemini", "gemini-embedding-001", {"input_tokens": MILLION}, {"processing": "batch"}, TODAY, "0.075"),
     # tools

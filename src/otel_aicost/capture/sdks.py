@@ -24,6 +24,7 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),
+    Sdk("voyageai", "voyageai", "voyageai.api_resources.api_requestor", "voyage_ai"),
     Sdk("litellm", "litellm", "litellm.llms.custom_httpx.http_handler"),
 )
 HTTP: tuple[Sdk, ...] = (

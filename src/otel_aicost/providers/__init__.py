@@ -19,6 +19,7 @@ from otel_aicost.providers import (
     paths,
     self_hosted,
     vertex_ai,
+    voyage_ai,
 )
 from otel_aicost.providers.base import Endpoint, Provider
 
@@ -34,6 +35,7 @@ PROVIDERS: tuple[Provider, ...] = (
     vertex_ai.PROVIDER,
     groq.PROVIDER,
     deepseek.PROVIDER,
+    voyage_ai.PROVIDER,
     google_maps.PROVIDER,
     *compatible.PROVIDERS,
     *self_hosted.PROVIDERS,

@@ -53,7 +53,7 @@ _GOOGLE: Mapping[int, str] = {
 
 
 def failure(exchange: Exchange, family: str) -> Answer:
-    """The error answer of `family`: openai, anthropic, amazon or google."""
+    """The error answer of `family`: openai, anthropic, amazon, google or voyage."""
     status = exchange.reply.status
     body, headers = _FAMILIES[family](status, exchange.model)
     if status in RETRYABLE:
@@ -118,9 +118,14 @@ def _google(status: int, model: str) -> tuple[dict[str, Any], dict[str, str]]:
     return {"error": {"code": status, "message": message, "status": _GOOGLE.get(status, "INTERNAL")}}, {}
 
 
+def _voyage(status: int, model: str) -> tuple[dict[str, Any], dict[str, str]]:
+    return {"detail": openai_error(status, model)["error"]["message"]}, {}
+
+
 _FAMILIES: Mapping[str, Callable[[int, str], tuple[dict[str, Any], dict[str, str]]]] = {
     "openai": _openai,
     "anthropic": _anthropic,
     "amazon": _amazon,
     "google": _google,
+    "voyage": _voyage,
 }

@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from otel_aicost.testing import anthropic_wire, maps_wire, openai_audio, openai_chat, openai_images, openai_responses
+from otel_aicost.testing import (
+    anthropic_wire,
+    maps_wire,
+    openai_audio,
+    openai_chat,
+    openai_images,
+    openai_responses,
+    voyage_wire,
+)
 from otel_aicost.testing import openai_vectors as vectors
 from otel_aicost.testing.exchange import Answer, Exchange
 
@@ -24,7 +32,7 @@ class Route:
     endpoint: Endpoint | None
     """`None`: a GET of something stored, or a path nobody knows."""
     family: str
-    """Whose error format applies: openai, anthropic, amazon or google."""
+    """Whose error format applies: openai, anthropic, amazon, google or voyage."""
     names: Mapping[str, str]
     """What the path says: deployment, model, id."""
 
@@ -41,6 +49,10 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
     ("POST", r"/model/(?P<model>[^/]+)/invoke-with-response-stream", "amazon", anthropic_wire.bedrock_stream),
     ("POST", r"/messages/count_tokens", "anthropic", anthropic_wire.count_tokens),
     ("POST", r"/messages", "anthropic", anthropic_wire.messages),
+    ("POST", r"/voyage/v1/embeddings", "voyage", voyage_wire.embeddings),
+    ("POST", r"/voyage/v1/multimodalembeddings", "voyage", voyage_wire.multimodal),
+    ("POST", r"/voyage/v1/contextualizedembeddings", "voyage", voyage_wire.contextualized),
+    ("POST", r"/voyage/v1/rerank", "voyage", voyage_wire.rerank),
     ("POST", r"/chat/completions", "openai", openai_chat.chat),
     ("POST", r"/completions", "openai", openai_chat.completions),
     ("POST", r"/responses/input_tokens", "openai", openai_responses.input_tokens),

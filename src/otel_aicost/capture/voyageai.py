@@ -1,0 +1,58 @@
+"""Voyage's SDK: seen where its resources ask for something, `APIRequestor.request` and `arequest`.
+
+Both send one request and give its parsed answer, whatever carries it (requests or aiohttp). A retry is a request of its
+own: `max_retries` of the client, which is 0 unless it is set.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_aicost.capture.boundary import Pending, around, around_async
+from otel_aicost.capture.routes import Routes, body_of, call_of
+from otel_aicost.providers.base import Sent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otel_aicost.capture.boundary import Watch, Wrapper
+    from otel_aicost.capture.sdks import Sdk
+
+_ORDER = ("method", "url", "params")
+
+
+class _Request(Pending):
+    """A request whose result holds the parsed answer."""
+
+    __slots__ = ()
+
+    def took(self, result: Any) -> Any:  # noqa: ANN401
+        self.exchange().parsed(body_of(result.data))
+        return result
+
+    def as_admitted(self, args: Any, kwargs: Any) -> tuple[Any, Any]:  # noqa: ANN401
+        call = self.opened.call
+        if call.asked_model is None:
+            return args, kwargs
+        given = _given(args, kwargs)
+        return args[len(_ORDER) :], {**given, "params": {**given["params"], "model": call.request_model}}
+
+
+def wrappers(watch: Watch, sdk: Sdk, _: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401 - the SDK's module
+    """What to wrap: class -> method -> wrapper."""
+    routes = Routes(sdk.home)
+
+    def begin(client: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
+        sink = watch.on()
+        given = _given(args, kwargs)
+        if sink is None or given["method"].lower() != "post":
+            return None
+        route = routes.find(f"{client.base_url}{given['url']}", sink.settings.provider_hosts)
+        body = body_of(given.get("params"))
+        return _Request(sink, call_of(route, Sent(body, path=route.path), sdk.name), route, body), args, kwargs
+
+    return {"APIRequestor": {"request": around(begin), "arequest": around_async(begin)}}
+
+
+def _given(args: Any, kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
+    return dict(zip(_ORDER, args, strict=False)) | kwargs
