@@ -16,6 +16,7 @@ from otel_aicost.cli.doctor import doctor
 from otel_aicost.cli.export import export
 from otel_aicost.cli.ledger import ledger
 from otel_aicost.cli.prices import prices
+from otel_aicost.cli.reconcile import reconcile
 from otel_aicost.cli.report import report
 from otel_aicost.cli.serve import serve
 from otel_aicost.errors import AICostError, LedgerError
@@ -114,7 +115,7 @@ def app() -> None:
     """What the AI calls of your programs cost: read from the ledger that instrumented programs write."""
 
 
-for _command in (report, calls, export, budgets, alerts, prices, ledger, serve, doctor):
+for _command in (report, calls, export, budgets, alerts, prices, reconcile, ledger, serve, doctor):
     app.add_command(_command)
 
 
