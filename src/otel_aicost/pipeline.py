@@ -329,6 +329,15 @@ class Pipeline:
         self._hand_on(record, opened.tracks, None, self._charge(opened, record))
         return record
 
+    def enter(self, record: Record) -> None:
+        """Hand on a record that was made elsewhere; it is held against the budgets of its own time."""
+        settlement = None
+        if self._budgets is not None:
+            about = (record.provider, record.request_model or record.response_model or "", record.operation)
+            subject = Subject(*about, record.service, record.tags, record.trace_id)
+            settlement = self._budgets.charge(record, subject)
+        self._hand_on(record, (), None, settlement)
+
     def _charge(self, opened: OpenCall, record: Record) -> Settlement | None:
         """Hold what no budget could stop against the budgets it belongs to."""
         if self._budgets is None:

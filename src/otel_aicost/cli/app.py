@@ -14,6 +14,7 @@ from otel_aicost.cli.budgets import budgets
 from otel_aicost.cli.calls import calls
 from otel_aicost.cli.doctor import doctor
 from otel_aicost.cli.export import export
+from otel_aicost.cli.import_files import import_files
 from otel_aicost.cli.ledger import ledger
 from otel_aicost.cli.prices import prices
 from otel_aicost.cli.reconcile import reconcile
@@ -115,7 +116,7 @@ def app() -> None:
     """What the AI calls of your programs cost: read from the ledger that instrumented programs write."""
 
 
-for _command in (report, calls, export, budgets, alerts, prices, reconcile, ledger, serve, doctor):
+for _command in (report, calls, export, budgets, alerts, prices, import_files, reconcile, ledger, serve, doctor):
     app.add_command(_command)
 
 

@@ -51,7 +51,10 @@ def past_day(context: click.Context, parameter: click.Parameter, text: str | Non
     return day
 
 
-def _tags(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def tags_given(
+    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """`key=value` as pairs."""
     pairs = []
     for text in texts:
         key, equals, value = text.partition("=")
@@ -83,7 +86,7 @@ def filters(command: F) -> F:
         click.option(
             "--tag",
             "tags",
-            callback=_tags,
+            callback=tags_given,
             multiple=True,
             metavar="KEY=VALUE",
             help="Only calls with this tag; may be repeated.",

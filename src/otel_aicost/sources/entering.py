@@ -1,0 +1,233 @@
+"""Bringing what sources found into the ledger: each record once, priced at its own date, nothing counted twice."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from otel_aicost.errors import LedgerError
+from otel_aicost.instrumentor import load_prices, recorder
+from otel_aicost.ledger.opening import NoLedgerYetError, looking
+from otel_aicost.ledger.row import row
+from otel_aicost.ledger.schema import CALL_COLUMNS
+from otel_aicost.model import NANO, UNPRICED_USAGE, Cost, Unpriced
+from otel_aicost.sources.line import DAY_NS
+from otel_aicost.tags import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from otel_aicost.config import Settings
+    from otel_aicost.ledger.store import Connection
+    from otel_aicost.model import Record
+    from otel_aicost.pipeline import Pipeline
+    from otel_aicost.prices.catalogue import Catalogue
+    from otel_aicost.sources.line import Found, Line
+
+State = Literal["new", "known", "refused", "nothing"]
+
+BATCH: Final = 500
+"""Lines that are looked up and written together."""
+WRITE_SECONDS: Final = 60.0
+AHEAD_NS: Final = 86_400 * 10**9
+"""A record may be so far in the future: clocks and time zones differ."""
+_USAGE, _COST = CALL_COLUMNS.index("usage"), CALL_COLUMNS.index("cost_nano")
+
+
+class Entered(NamedTuple):
+    """What became of a line. `reason` says why it is refused, or what is odd about it."""
+
+    number: int
+    state: State
+    record: Record | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the caller wants it."""
+
+    tags: Mapping[str, str]
+    service: str | None = None
+    """The service of the records, where the source does not name it."""
+    overlap: bool = False
+    """Count sums of a day beside the single calls of that day that are in the ledger already."""
+    dry: bool = False
+    """Write nothing."""
+
+
+class Entrance:
+    """Takes lines, some at a time. Inside `entrance`."""
+
+    def __init__(self, settings: Settings, pipeline: Pipeline | None, prices: Catalogue, wishes: Wishes) -> None:
+        """Without a `pipeline` nothing is written. Raises `LedgerError` where the ledger is switched off."""
+        if settings.ledger is None:
+            msg = "the ledger is switched off, so there is nowhere to write to"
+            raise LedgerError(msg)
+        self._place = settings.ledger
+        self._kept_days = settings.retention_days
+        self._pipeline = pipeline
+        self._prices = prices
+        self._wishes = wishes
+        self._seen: set[str] = set()
+        self._others: dict[tuple[str, int, str | None], int] = {}
+
+    def enter(self, lines: Sequence[Line]) -> list[Entered]:
+        """Write what is new. Raises `LedgerError` when the ledger does not take it; then none or all of it is there."""
+        with self._ledger() as connection:
+            known = _known(connection, [line.found.record.id for line in lines if line.found is not None])
+            entered = [self._one(line, known, connection) for line in lines]
+        new = [each.record for each in entered if each.state == "new" and each.record is not None]
+        if self._pipeline is not None and new:
+            for record in new:
+                self._pipeline.enter(record)
+            if not self._pipeline.flush(WRITE_SECONDS):
+                msg = f"{self._place} does not take what is written; do it again later, nothing counts twice"
+                raise LedgerError(msg)
+        return entered
+
+    @contextmanager
+    def _ledger(self) -> Iterator[Connection | None]:
+        """The ledger to look things up in; `None` where there is none yet."""
+        with ExitStack() as opened:
+            connection = None
+            with suppress(NoLedgerYetError):
+                connection = opened.enter_context(looking(self._place))
+            yield connection
+
+    def _one(self, line: Line, known: Mapping[str, tuple[str, int | None]], connection: Connection | None) -> Entered:
+        found = line.found
+        if found is None:
+            return Entered(line.number, "refused" if line.refused else "nothing", reason=line.refused)
+        record = self._completed(found.record)
+        if record.id in known:
+            return Entered(line.number, "known", record, _changed(found, record, known[record.id]))
+        if record.id in self._seen:
+            return Entered(line.number, "known", record)
+        reason = self._refused(found, record, connection)
+        if reason:
+            return Entered(line.number, "refused", record, reason)
+        record = priced(self._prices, found._replace(record=record))
+        try:
+            row(record)
+        except (TypeError, ValueError) as error:
+            return Entered(line.number, "refused", record, str(error))
+        self._seen.add(record.id)
+        return Entered(line.number, "new", record)
+
+    def _completed(self, record: Record) -> Record:
+        wishes = self._wishes
+        service = wishes.service if wishes.service and record.service == record.sdk else record.service
+        return replace(record, tags=clean({**record.tags, **wishes.tags}), service=service)
+
+    def _refused(self, found: Found, record: Record, connection: Connection | None) -> str:
+        now, kept = time.time_ns(), self._kept_days
+        if record.started_ns > now + AHEAD_NS:
+            return "it is in the future"
+        if kept and record.started_ns < now - kept * DAY_NS:
+            return (
+                f"it is older than the {kept} days of OTEL_AICOST_RETENTION_DAYS: a second time it would not be known"
+            )
+        if not found.alone or self._wishes.overlap or connection is None:
+            return ""
+        day = record.started_ns // DAY_NS
+        place = (record.provider, day, record.sdk)
+        if place not in self._others:
+            self._others[place] = _others(connection, *place)
+        if not self._others[place]:
+            return ""
+        return (
+            f"the ledger has {self._others[place]:,} other calls to {record.provider} of that day, which this line may "
+            "count again; --overlap counts it beside them"
+        )
+
+
+@contextmanager
+def entrance(settings: Settings, wishes: Wishes) -> Iterator[Entrance]:
+    """Where lines are entered into the ledger of `settings`, which is made if it is not there."""
+    if wishes.dry:
+        yield Entrance(settings, None, load_prices(settings), wishes)
+        return
+    pipeline = recorder(settings)
+    try:
+        yield Entrance(settings, pipeline, pipeline.warm(), wishes)
+    finally:
+        pipeline.close(WRITE_SECONDS)
+
+
+def priced(prices: Catalogue, found: Found) -> Record:
+    """The record with its cost, or why it has none: at its own date, at the tier of one of the calls it sums up."""
+    record = found.record
+    if found.priced:
+        return record
+    if not record.usage:
+        cost: Cost | Unpriced = Unpriced(UNPRICED_USAGE, "it states neither usage nor cost")
+    else:
+        models = [model for model in dict.fromkeys((record.response_model, record.request_model)) if model]
+        share = Decimal(1).scaleb(-found.scale)
+        usage = record.usage if not found.scale else {key: amount * share for key, amount in record.usage.items()}
+        cost = prices.price(record.provider, models, usage, record.conditions, record.started_ns)
+    if isinstance(cost, Cost):
+        return replace(record, cost=_whole(cost, found.scale), unpriced=None)
+    if found.fallback is not None:
+        return replace(record, cost=found.fallback, unpriced=None, estimated=True)
+    return replace(record, cost=None, unpriced=cost)
+
+
+def _whole(cost: Cost, scale: int) -> Cost:
+    """The cost of 10**`scale` such calls, each line of the bill rounded once."""
+    if not scale:
+        return cost
+    parts = []
+    for part in cost.parts:
+        quantity = Decimal(part.quantity).scaleb(scale)
+        amount = (quantity * part.price / part.per).quantize(NANO)
+        whole = int(quantity) if quantity == quantity.to_integral_value() else quantity
+        parts.append(part._replace(quantity=whole, amount=amount))
+    return replace(
+        cost,
+        total=sum((part.amount for part in parts), Decimal(0)),
+        parts=tuple(parts),
+        cache_saved_nano=cost.cache_saved_nano * 10**scale,
+        batch_saved_nano=cost.batch_saved_nano * 10**scale,
+    )
+
+
+def _known(connection: Connection | None, identifiers: Sequence[str]) -> dict[str, tuple[str, int | None]]:
+    """The usage and the cost of those that are there already."""
+    if connection is None or not identifiers:
+        return {}
+    marks = ", ".join("?" * len(identifiers))
+    query = f"SELECT id, usage, cost_nano FROM calls WHERE id IN ({marks})"  # noqa: S608 - question marks
+    return {found: (usage, nano) for found, usage, nano in connection.execute(query, tuple(identifiers)).fetchall()}
+
+
+def _others(connection: Connection, provider: str, day: int, sdk: str | None) -> int:
+    """How many calls to `provider` of that day another source, or a program, has brought."""
+    query = (
+        "SELECT count(*) FROM calls WHERE provider = ? AND started_ns >= ? AND started_ns < ? "
+        "AND (sdk IS NULL OR sdk <> ?) AND (cost_nano > 0 OR unpriced IS NOT NULL)"
+    )
+    bounds = (provider, day * DAY_NS, (day + 1) * DAY_NS, sdk or "")
+    return int(connection.execute(query, bounds).fetchone()[0])
+
+
+def _changed(found: Found, record: Record, there: tuple[str, int | None]) -> str:
+    """What is odd where a line that is known tells of other numbers now; they are not taken."""
+    values = row(record)
+    usage, cost = there
+    if values[_USAGE] != usage or (found.priced and values[_COST] != cost):
+        return "it was counted before with other numbers, which stay as they are"
+    return ""
+
+
+def by_state(entered: Sequence[Entered]) -> dict[str, int]:
+    """How many of each state."""
+    counts: dict[str, int] = defaultdict(int)
+    for each in entered:
+        counts[each.state] += 1
+    return counts
