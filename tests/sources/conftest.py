@@ -17,7 +17,7 @@ def ledger(tmp_path, monkeypatch):
     """Where the settings say; nothing is there."""
     path = tmp_path / "ledger.db"
     monkeypatch.setenv("OTEL_AICOST_LEDGER", str(path))
-    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    monkeypatch.setenv("OTEL_AICOST_RETENTION_DAYS", "0")
     monkeypatch.chdir(tmp_path)
     return path
 

@@ -140,7 +140,12 @@ def test_bad_lines_lose_nothing(aicost, calls, file):
     told = json.loads(result.stdout)["files"][0]
     assert (told["new"], told["refused"]) == (4, 6)
     assert [line["line"] for line in told["lines"]] == [3, 4, 5, 6, 8, 10]
-    assert {row["model"] for row in calls()} == {"gpt-4o-2024-08-06", "o3-2025-04-16", "gpt-4o-\nmini", "gpt-4.1-2025-04-14"}
+    assert {row["model"] for row in calls()} == {
+        "gpt-4o-2024-08-06",
+        "o3-2025-04-16",
+        "gpt-4o-\nmini",
+        "gpt-4.1-2025-04-14",
+    }
     assert "line 3, refused: it has 3 cells, and there are 24 columns" in aicost("import", file("".join(lines))).stderr
 
 
@@ -250,7 +255,11 @@ def test_openai_costs(aicost, calls, file):
     assert (result.exit_code, told["format"], told["new"], told["refused"]) == (1, "openai-costs", 2, 2)
     assert [line["line"] for line in told["lines"]] == [5, 6]
     tool, model = calls()
-    assert (model["model"], model["cost_nano"], model["cost_source"]) == ("gpt-5-mini-2025-08-07", 895_874_000, "provider")
+    assert (model["model"], model["cost_nano"], model["cost_source"]) == (
+        "gpt-5-mini-2025-08-07",
+        895_874_000,
+        "provider",
+    )
     assert (tool["model"], tool["operation"], tool["cost_nano"]) == ("", "web search tool calls", 500_000_000)
 
 
@@ -349,7 +358,7 @@ def test_budgets_of_their_own_time(aicost, file, ledger, tmp_path):
     (tmp_path / "aicost.yaml").write_text("budgets:\n  - {name: days, period: day, limit: 1 USD}\n")
     assert aicost("import", file(COMPLETIONS + _completion())).exit_code == 0
     with looking(ledger) as connection:
-        rows = connection.execute("SELECT spent_nano, start_s FROM budget_windows").fetchall()
+        rows = connection.execute("SELECT spent_nano, starts_at FROM budget_windows").fetchall()
         assert [(nano, start) for nano, start in rows] == [(247_260_000, START)]
         total = connection.execute("SELECT sum(cost_nano) FROM totals").fetchone()
     assert total == (247_260_000,)

@@ -18,6 +18,7 @@ from otel_aicost.cli.import_files import import_files
 from otel_aicost.cli.ledger import ledger
 from otel_aicost.cli.prices import prices
 from otel_aicost.cli.reconcile import reconcile
+from otel_aicost.cli.record import record
 from otel_aicost.cli.report import report
 from otel_aicost.cli.serve import serve
 from otel_aicost.errors import AICostError, LedgerError
@@ -116,7 +117,20 @@ def app() -> None:
     """What the AI calls of your programs cost: read from the ledger that instrumented programs write."""
 
 
-for _command in (report, calls, export, budgets, alerts, prices, import_files, reconcile, ledger, serve, doctor):
+for _command in (
+    report,
+    calls,
+    export,
+    budgets,
+    alerts,
+    prices,
+    record,
+    import_files,
+    reconcile,
+    ledger,
+    serve,
+    doctor,
+):
     app.add_command(_command)
 
 

@@ -10,7 +10,6 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from otel_aicost.model import Cost
 from otel_aicost.providers.anthropic import inclusive
 from otel_aicost.providers.base import AbsurdUsageError, mapping
 from otel_aicost.sources.line import Found, Line, MistakeError, count, dollars, made, nonzero, stated, text, told
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from decimal import Decimal
 
-    from otel_aicost.model import Quantity, Usage
+    from otel_aicost.model import Cost, Quantity, Usage
     from otel_aicost.sources.line import Values
 
 NAME: Final = "claude-code"
@@ -111,6 +110,7 @@ def _found(result: Values, run: Run) -> Iterator[Found]:
             ),
             (session or "", once or "", model or ""),
             fallback=None if cost is None else own_estimate(cost),
+            session=session,
         )
 
 

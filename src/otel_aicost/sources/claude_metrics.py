@@ -62,13 +62,13 @@ def lines(said: str, run: Run) -> Iterator[Line]:
         if mistake:
             yield Line(number, refused=mistake)
             continue
-        try:
-            for name, series, attributes, point, delta in _points(document):
-                key = (attributes.get("session.id", ""), attributes.get("model", ""))
-                where.setdefault(key, number)
+        for name, series, attributes, point, delta in _points(document):
+            key = (attributes.get("session.id", ""), attributes.get("model", ""))
+            where.setdefault(key, number)
+            try:
                 _add(spent.setdefault(key, _Spent()), name, attributes, series, point, delta=delta)
-        except MistakeError as error:
-            yield Line(number, refused=str(error))
+            except MistakeError as error:
+                yield Line(number, refused=str(error))
     for (session, model), each in spent.items():
         yield _line(where[session, model], session, model, each, run)
 
@@ -89,7 +89,9 @@ def _line(number: int, session: str, model: str, spent: _Spent, run: Run) -> Lin
         usage=usage,
     )
     key = (session or str(began), model)
-    return Line(number, told(NAME, Found(record, key, fallback=own_estimate(cost) if cost else None)))
+    return Line(
+        number, told(NAME, Found(record, key, fallback=own_estimate(cost) if cost else None, session=session or None))
+    )
 
 
 def _usage(spent: _Spent) -> Usage:
@@ -138,10 +140,7 @@ def _add(  # noqa: PLR0913 - what a point is
     spent: _Spent, name: str, attributes: dict[str, str], series: str, point: Mapping[str, Any], *, delta: bool
 ) -> None:
     value = dollars(point, "asDouble", "asInt") if name == COST else Decimal(count(point, "asInt", "asDouble"))
-    start, end = (
-        int(count({"t": point.get("startTimeUnixNano")}, "t")),
-        int(count({"t": point.get("timeUnixNano")}, "t")),
-    )
+    start, end = (_nanoseconds(point, key) for key in ("startTimeUnixNano", "timeUnixNano"))
     spent.first_ns = min(spent.first_ns, start or end or spent.first_ns)
     spent.last_ns = max(spent.last_ns, end)
     into = spent.cost if name == COST else spent.tokens[attributes.get("type", "")]
@@ -152,11 +151,13 @@ def _add(  # noqa: PLR0913 - what a point is
 
 
 def _attributes(listed: object) -> dict[str, str]:
-    found = {}
-    for each in items(listed):
-        value = mapping(each.get("value"))
-        said = next(
-            (value[kind] for kind in ("stringValue", "intValue", "boolValue", "doubleValue") if kind in value), ""
-        )
-        found[str(each.get("key"))] = str(said)
-    return found
+    values = {str(each.get("key")): mapping(each.get("value")) for each in items(listed)}
+    return {key: str(next(iter(value.values()), "")) for key, value in values.items()}
+
+
+def _nanoseconds(point: Mapping[str, Any], key: str) -> int:
+    said = str(point.get(key) or "0")
+    if not said.isdecimal() or not int(said[:20]) < 2**63:
+        msg = f"{key} is {said[:40]!r}"
+        raise MistakeError(msg)
+    return int(said)

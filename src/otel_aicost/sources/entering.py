@@ -75,6 +75,7 @@ class Entrance:
         self._wishes = wishes
         self._seen: set[str] = set()
         self._others: dict[tuple[str, int, str | None], int] = {}
+        self._sessions: dict[tuple[str, str | None], bool] = {}
 
     def enter(self, lines: Sequence[Line]) -> list[Entered]:
         """Write what is new. Raises `LedgerError` when the ledger does not take it; then none or all of it is there."""
@@ -132,18 +133,29 @@ class Entrance:
             return (
                 f"it is older than the {kept} days of OTEL_AICOST_RETENTION_DAYS: a second time it would not be known"
             )
-        if not found.alone or self._wishes.overlap or connection is None:
+        if self._wishes.overlap or connection is None:
             return ""
-        day = record.started_ns // DAY_NS
-        place = (record.provider, day, record.sdk)
-        if place not in self._others:
+        return self._counted_otherwise(found, record, connection)
+
+    def _counted_otherwise(self, found: Found, record: Record, connection: Connection) -> str:
+        """Why the ledger may hold the same money from another source."""
+        if found.session is not None and self._told_otherwise(connection, found.session, record.sdk):
+            return "another source has told of this session already; --overlap counts it beside that"
+        place = (record.provider, record.started_ns // DAY_NS, record.sdk)
+        if found.alone and place not in self._others:
             self._others[place] = _others(connection, *place)
-        if not self._others[place]:
+        if not found.alone or not self._others[place]:
             return ""
         return (
             f"the ledger has {self._others[place]:,} other calls to {record.provider} of that day, which this line may "
             "count again; --overlap counts it beside them"
         )
+
+    def _told_otherwise(self, connection: Connection, session: str, sdk: str | None) -> bool:
+        if (session, sdk) not in self._sessions:
+            query = "SELECT 1 FROM calls WHERE response_id = ? AND sdk <> ? AND sdk LIKE 'claude-code%' LIMIT 1"
+            self._sessions[session, sdk] = connection.execute(query, (session, sdk or "")).fetchone() is not None
+        return self._sessions[session, sdk]
 
 
 @contextmanager

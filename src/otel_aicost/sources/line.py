@@ -39,6 +39,8 @@ class Found(NamedTuple):
     """The line is the sum of many calls: one like 10**`scale` of them is taken to look for tiers of its price."""
     fallback: Cost | None = None
     """What another program takes it to cost: better than nothing where no price is known."""
+    session: str | None = None
+    """The session it is of: what another source tells of the same one is the same money."""
     alone: bool = False
     """It counts all calls of a span of time, so it would count again those that the ledger has seen."""
 
