@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
 from otel_aicost import config, faults
-from otel_aicost.capture.stainless import PACKAGES, StainlessCapture
+from otel_aicost.capture.installing import Capture
 from otel_aicost.observers.ledger import LedgerObserver
 from otel_aicost.observers.metrics import MetricsObserver
 from otel_aicost.observers.plans import Plans
@@ -44,7 +44,7 @@ _port: Port | None = None
 class AICostInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it comes without types
     """Counts and prices the AI calls of this process, until `uninstrument`."""
 
-    _capture: StainlessCapture | None = None
+    _capture: Capture | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """None: an SDK that is not installed is simply never imported."""
@@ -64,9 +64,7 @@ class AICostInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it comes wi
         if not settings.enabled:
             return
         pipeline = start(settings)
-        self._capture = StainlessCapture(
-            pipeline, tuple(package for package in PACKAGES if package not in settings.disabled_sdks)
-        )
+        self._capture = Capture(pipeline, settings.disabled_sdks)
         self._capture.install()
 
     def _uninstrument(self, **_: Any) -> None:  # noqa: ANN401 - the base class's signature

@@ -21,7 +21,23 @@ _PROMPT_KEYS = ("messages", "input", "prompt", "system", "instructions", "tools"
 def tokens_in(stream: bytes, keys: tuple[str, ...]) -> int:
     """Tokens of generated text in the events of a stream: the strings under `keys`, whatever else is in them."""
     size = sum(len(_ESCAPE.sub(b"xx", found)) for found in _strings(keys).findall(stream))
-    return _tokens(size)
+    return tokens_of_size(size)
+
+
+def size_under(event: Any, keys: tuple[str, ...], depth: int = 0) -> int:  # noqa: ANN401 - JSON that was parsed
+    """Bytes of generated text in a parsed event: the strings under `keys`, however deep."""
+    if depth > 12:  # noqa: PLR2004 - deeper than any event; a guard against cycles
+        return 0
+    if isinstance(event, dict):
+        return sum(
+            len(value.encode("utf-8", "replace"))
+            if key in keys and isinstance(value, str)
+            else size_under(value, keys, depth + 1)
+            for key, value in event.items()
+        )
+    if isinstance(event, list):
+        return sum(size_under(item, keys, depth + 1) for item in event)
+    return 0
 
 
 def tokens_of_request(body: Any) -> int:  # noqa: ANN401 - what the application passed to the SDK
@@ -31,10 +47,11 @@ def tokens_of_request(body: Any) -> int:  # noqa: ANN401 - what the application 
     prompt = [body[key] for key in _PROMPT_KEYS if key in body]
     messages = body.get("messages")
     frames = len(messages) * TOKENS_PER_MESSAGE if isinstance(messages, list) else 0
-    return _tokens(_text_size(prompt, 0)) + frames
+    return tokens_of_size(_text_size(prompt, 0)) + frames
 
 
-def _tokens(size: int) -> int:
+def tokens_of_size(size: int) -> int:
+    """Tokens in so many bytes of text."""
     return -(-size // BYTES_PER_TOKEN)
 
 

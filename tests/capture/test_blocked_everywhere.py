@@ -16,7 +16,8 @@ from capture.scenarios import PICTURE, SPOKEN, WAVE
 from capture.scenarios import _newest as newest
 from capture.world import CLAUDE, GPT, PAID, Counting, async_client, sync_client
 from otel_aicost import BudgetExceeded, faults
-from otel_aicost.capture.stainless import PACKAGES, StainlessCapture
+from otel_aicost.capture.sdks import NAMES
+from otel_aicost.capture.stainless import _Client
 from otel_aicost.observers.spans import SpanObserver
 from otel_aicost.providers import ENDPOINTS, anthropic, endpoint_of, openai
 
@@ -119,9 +120,7 @@ def methods(owner: Any, base: type, prefix: str = "") -> Iterator[Method]:
 
 def resource_base(client: Any, name: str) -> type:
     package = next(
-        each.__module__.partition(".")[0]
-        for each in type(client).__mro__
-        if each.__module__.partition(".")[0] in PACKAGES
+        each.__module__.partition(".")[0] for each in type(client).__mro__ if each.__module__.partition(".")[0] in NAMES
     )
     return getattr(__import__(f"{package}._resource", fromlist=[name]), name)
 
@@ -134,18 +133,18 @@ class Watched:
         self.posted: list[str] = []
         self.reached = False
         """Whether the arguments were good enough for the SDK to make a request of them."""
-        routed, began = StainlessCapture._route, StainlessCapture._begin
+        routed, began = _Client._route, _Client.begin
 
-        def noted(capture: StainlessCapture, sink: Any, client: Any, url: str) -> Any:
+        def noted(capture: _Client, sink: Any, client: Any, url: str) -> Any:
             self.posted.append(url)
             return routed(capture, sink, client, url)
 
-        def began_noted(capture: StainlessCapture, *args: Any) -> Any:
+        def began_noted(capture: _Client, *args: Any) -> Any:
             self.reached = True
             return began(capture, *args)
 
-        monkeypatch.setattr(StainlessCapture, "_route", noted)
-        monkeypatch.setattr(StainlessCapture, "_begin", began_noted)
+        monkeypatch.setattr(_Client, "_route", noted)
+        monkeypatch.setattr(_Client, "begin", began_noted)
 
     def begin(self) -> None:
         self.posted.clear()
@@ -333,7 +332,7 @@ def test_every_billable_path_and_every_wrapped_function_is_walked(counted: Calla
     """A path of another provider file, another SDK, or another wrapped function needs a kind of client in this test."""
     walked = {path for endpoints in (openai.ENDPOINTS, anthropic.ENDPOINTS) for path in endpoints}
     assert walked >= BILLABLE
-    assert {"openai" if kind in {"openai", "azure"} else "anthropic" for kind in KINDS} == set(PACKAGES)
+    assert {"openai" if kind in {"openai", "azure"} else "anthropic" for kind in KINDS} == set(NAMES)
     counting = counted(NOTHING)
-    assert counting._capture.patched == dict.fromkeys(PACKAGES, ("SyncAPIClient.request", "AsyncAPIClient.request"))
+    assert counting._capture.patched == dict.fromkeys(NAMES, ("SyncAPIClient.request", "AsyncAPIClient.request"))
     assert {name for _, name, _ in counting._capture._wrapped} == {"request", "_process_response"}

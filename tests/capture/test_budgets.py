@@ -525,11 +525,11 @@ def test_a_new_window_begins_with_nothing_spent(
     provider: FakeProvider, held: Callable[..., Counting], gpt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second before midnight the day is used up; at midnight there is a new one, and nothing had to be reset."""
-    from otel_aicost.capture import stainless
+    from otel_aicost.capture import routes
 
     midnight = 1_795_305_600 * 10**9
     clock = [midnight - 10**9]
-    monkeypatch.setattr(stainless.time, "time_ns", lambda: clock[0])
+    monkeypatch.setattr(routes.time, "time_ns", lambda: clock[0])
     held(DAY)
     provider.always(Reply(usage=EXACT))
     gpt.chat.completions.create(**ASKED)

@@ -39,11 +39,13 @@ THROUGH = "the application's call goes through it: all it does is guarded inside
 GUARD = "it is the guard itself"
 LOOP = "the loop of the background thread, which nothing of the application waits for"
 EXCLUDED = {
-    "capture.stainless.StainlessCapture._request": THROUGH,
-    "capture.stainless.StainlessCapture._request_async": THROUGH,
-    "capture.stainless.StainlessCapture._process_response": THROUGH,
-    "capture.stainless._attempt": GUARD,
-    "capture.stainless._leave": GUARD,
+    "capture.stainless._process_response": THROUGH,
+    "capture.boundary.attempt": GUARD,
+    "capture.boundary._admitted": GUARD,
+    "capture.boundary._admitted_async": GUARD,
+    "capture.boundary._entered": GUARD,
+    "capture.boundary._leave": GUARD,
+    "capture.boundary._taken": GUARD,
     "capture.body._Chunks.__init__": THROUGH,
     "capture.body._Chunks.__iter__": THROUGH,
     "capture.body._Chunks.__next__": THROUGH,
@@ -52,6 +54,15 @@ EXCLUDED = {
     "capture.body._AsyncChunks.__aiter__": THROUGH,
     "capture.body._AsyncChunks.__anext__": THROUGH,
     "capture.body._AsyncChunks.aclose": THROUGH,
+    **{
+        f"capture.events.{name}": THROUGH
+        for name in (
+            *(f"Events.{method}" for method in ("__init__", "__iter__", "__next__", "close")),
+            *(f"AsyncEvents.{method}" for method in ("__init__", "__aiter__", "__anext__", "aclose")),
+        )
+    },
+    "capture.events.looked": GUARD,
+    "capture.events.ended": GUARD,
     "capture.body._end": GUARD,
     "capture.body._guarded_end": GUARD,
     "capture.body._shown": GUARD,

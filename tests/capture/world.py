@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anthropic
 import openai
 
-from otel_aicost.capture.stainless import StainlessCapture
+from otel_aicost.capture.installing import Capture
 from otel_aicost.config import Settings
 from otel_aicost.observers.ledger import LedgerObserver
 from otel_aicost.pipeline import Pipeline
@@ -76,7 +76,7 @@ class Counting:
         self.pipeline = Pipeline(settings, catalogue, spans, [self.collected, *kept, *observers], budgets)
         if warm:
             self.pipeline.warm()
-        self._capture = StainlessCapture(self.pipeline)
+        self._capture = Capture(self.pipeline)
 
     def __enter__(self) -> Self:
         self._capture.install()

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import re
 import weakref
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from otel_aicost import faults
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from otel_aicost.capture.readers import Reader
+
+class Takes(Protocol):
+    """A reader, of bytes or of events."""
+
+    complete: bool
+
+    def feed(self, chunk: Any, /) -> None: ...  # noqa: ANN401
+
 
 End = Literal["read", "closed", "failed", "dropped"]
 """How a body ended: read to its end (or past the event that ends it), closed before, broken by an error, or
@@ -57,7 +64,7 @@ class Observation:
 
     def __init__(
         self,
-        reader: Reader | None,
+        reader: Takes | None,
         finished: Callable[[End, BaseException | None], None],
         first: Callable[[], None],
     ) -> None:
@@ -69,7 +76,7 @@ class Observation:
         self._done = False
         self._finalizer: weakref.finalize[..., Any] | None = None
 
-    def look(self, chunk: bytes) -> None:
+    def look(self, chunk: Any) -> None:  # noqa: ANN401 - bytes, or an event where the reader takes those
         """Look at a chunk on its way to the application."""
         if self._first is not None:
             self._first()

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from otel_aicost import faults
 from otel_aicost.capture.body import HiddenEvents, Observation, observe
-from otel_aicost.capture.readers import JsonReader, Reader, SseReader, parse_json, reader_for
+from otel_aicost.capture.events import EventReader
+from otel_aicost.capture.readers import JsonReader, LinesReader, Reader, SseReader, parse_json, reader_for
 from otel_aicost.model import NO_USAGE, Outcome, Reading
 from otel_aicost.text_tokens import tokens_of_request
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from otel_aicost.capture import OpenCall
     from otel_aicost.capture.body import End
     from otel_aicost.model import Status, Usage, UsageState
     from otel_aicost.providers.base import Endpoint, Json, Provider
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
 
 class Exchange:
     """What was asked, of whom, and what came back."""
 
-    __slots__ = ("_asked", "_endpoint", "_first", "_open", "_provider", "_reader", "_resends")
+    __slots__ = ("_asked", "_endpoint", "_first", "_headers", "_open", "_provider", "_reader", "_resends")
 
     def __init__(self, opened: OpenCall, provider: Provider, endpoint: Endpoint, asked: Json) -> None:
         self._open = opened
@@ -29,27 +35,57 @@ class Exchange:
         self._endpoint = endpoint
         self._asked = asked
         self._first: int | None = None
-        self._reader: Reader | None = None
+        self._reader: Reader | EventReader | None = None
         self._resends = 0
+        self._headers: Mapping[str, str] = NO_HEADERS
 
     def respond(self, response: Any, resends: int, *, injected: bool) -> None:  # noqa: ANN401 - httpx or httpx2
         """The headers of a successful response are here: read its body now, or as the application reads it."""
-        self._resends = resends
-        self._open.responding()
         try:
             content: bytes | None = response.content
         except Exception:  # noqa: BLE001 - ResponseNotRead, of httpx or of httpx2
             content = None
-        kind = response.headers.get("content-type", "")
+        self._resends = resends
         if content is not None:
-            body = parse_json(content) if self._endpoint.body and "json" in kind else None
-            self._open.finish(self._outcome(self._read(body), "read", None))
+            self.whole(content, response.headers)
             return
-        self._reader = reader_for(kind, self._endpoint)
-        observation = Observation(self._reader, self._ended, self._first_chunk)
+        observation = self.watch(response.headers)
         if injected and self._endpoint.usage_request is not None and isinstance(self._reader, SseReader):
             observation.hidden = HiddenEvents(self._endpoint.usage_request.undo)
         observe(response, observation)
+
+    def whole(self, content: bytes, headers: Mapping[str, str]) -> None:
+        """A response with all of its body; `headers` are found by their names in lower case."""
+        endpoint, kind = self._endpoint, headers.get("content-type", "")
+        body: Json | None = None
+        if endpoint.body and (endpoint.lines or "json" in kind):
+            if endpoint.lines:
+                reader = LinesReader()
+                reader.feed(content)
+                body = reader.body(whole=True)
+            else:
+                body = parse_json(content)
+        self.parsed(body, headers)
+
+    def parsed(self, body: Json | None, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        """A response whose body is JSON that was parsed already; `None`: there is nothing to read in it."""
+        self._open.responding()
+        self._headers = headers
+        self._open.finish(self._outcome(self._read(body), "read", None))
+
+    def watch(self, headers: Mapping[str, str]) -> Observation:
+        """What looks at a body that is still to come, chunk by chunk."""
+        self._open.responding()
+        self._headers = headers
+        self._reader = reader_for(headers.get("content-type", ""), self._endpoint)
+        return Observation(self._reader, self._ended, self._first_chunk)
+
+    def watch_events(self, headers: Mapping[str, str] = NO_HEADERS) -> Observation:
+        """What looks at events that are still to come, parsed; see `events.Events`."""
+        self._open.responding()
+        self._headers = headers
+        self._reader = EventReader(self._endpoint)
+        return Observation(self._reader, self._ended, self._first_chunk)
 
     def _first_chunk(self) -> None:
         self._first = time.perf_counter_ns()
@@ -73,10 +109,10 @@ class Exchange:
 
     def _read(self, body: Json | None) -> Reading:
         """What the body says; a call whose body we fail to read is a call all the same."""
-        if body is None:
-            return Reading()
         try:
-            return self._endpoint.read(self._provider.adapt(body))
+            if self._endpoint.headers is not None:
+                body = {**self._endpoint.headers(self._headers), **(body or {})}
+            return Reading() if body is None else self._endpoint.read(self._provider.adapt(body))
         except Exception as failure:  # noqa: BLE001 - as above
             faults.report("capture.body", failure)
             return Reading()

@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from otel_aicost.capture.merging import merge
 from otel_aicost.text_tokens import tokens_in
 
 if TYPE_CHECKING:
@@ -62,6 +63,14 @@ class JsonReader:
 
     def seen_tokens(self) -> int:
         return 0
+
+
+class LinesReader(JsonReader):
+    """JSON Lines, parsed at the end; a line that is no object is passed over."""
+
+    def body(self, *, whole: bool) -> Json | None:  # noqa: ARG002 - each line stands for itself
+        lines = b"".join(self._chunks).split(b"\n")
+        return {"lines": [found for line in lines if (found := parse_json(line)) is not None]}
 
 
 class SseReader:
@@ -203,6 +212,8 @@ class EventStreamReader:
 
 def reader_for(content_type: str, endpoint: Endpoint) -> Reader | None:
     """The reader for a content type, or `None` for bodies that are never looked into (audio, images)."""
+    if endpoint.lines:
+        return LinesReader()
     if content_type.startswith("text/event-stream"):
         return SseReader(endpoint)
     if content_type.startswith("application/vnd.amazon.eventstream"):
@@ -229,18 +240,6 @@ def _failure_in(lines: bytes) -> str | None:
     if isinstance(error, dict):
         return str(error.get("type") or error.get("code") or "error")
     return str(event.get("code") or "error") if event.get("type") == "error" else None
-
-
-def merge(into: dict[str, Any], fragment: Json) -> None:
-    """Lay a later fragment over an earlier one: mappings are merged, a later value wins unless it is null."""
-    for key, value in fragment.items():
-        old = into.get(key)
-        if isinstance(value, dict) and isinstance(old, dict):
-            merged = dict(old)
-            merge(merged, value)
-            into[key] = merged
-        elif value is not None or key not in into:
-            into[key] = value
 
 
 @lru_cache(maxsize=64)

@@ -7,68 +7,27 @@ anthropic 0.40.
 
 from __future__ import annotations
 
-import time
-from contextlib import suppress
-from contextvars import ContextVar
 from copy import copy
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-import wrapt
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-
-from otel_aicost import faults
-from otel_aicost.capture.exchange import Exchange
-from otel_aicost.model import Call, Outcome
-from otel_aicost.providers import endpoint_of, names_model, provider_of
-from otel_aicost.providers.base import Endpoint, Provider, Sent
-from otel_aicost.tags import current
+from otel_aicost.capture.boundary import Pending, around, around_async, attempt, current_request
+from otel_aicost.capture.routes import Route, Routes, body_of, call_of
+from otel_aicost.providers.base import Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextvars import Token
 
-    from otel_aicost.capture import OpenCall, Sink
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-PACKAGES = ("openai", "anthropic")
-"""Each has a module `_base_client` with the two client classes."""
-_CLIENTS = ("SyncAPIClient", "AsyncAPIClient")
-_DEFAULT_PORTS = {"https": 443, "http": 80}
-_ROUTES_KEPT = 1024
+    from otel_aicost.capture import Sink
+    from otel_aicost.capture.boundary import Watch, Wrapper
+    from otel_aicost.capture.sdks import Sdk
 
 
-class Route(NamedTuple):
-    """Where a request goes and what it means there."""
+class _Request(Pending):
+    """A request of a Stainless client; its responses come by `_process_response`."""
 
-    provider: Provider
-    endpoint: Endpoint
-    host: str
-    port: int | None
-    names_model: bool
-    """Its path says which model is asked."""
-
-
-class _Pending:
-    """A request on its way: what `_process_response` needs to know of it."""
-
-    __slots__ = ("asked", "injected", "opened", "responded", "route")
-
-    def __init__(self, opened: OpenCall, route: Route, asked: Mapping[str, Any]) -> None:
-        self.opened = opened
-        self.route = route
-        self.asked = asked
-        self.injected = False
-        self.responded = False
-
-    def awaits_budget(self) -> bool:
-        """Whether the budgets have to be asked before the call is sent."""
-        return self.opened.awaits_budget
+    __slots__ = ()
 
     def as_admitted(self, args: Any, kwargs: Any) -> tuple[Any, Any]:  # noqa: ANN401
-        """The arguments of the request, with the model a budget fell back to, if one did."""
         call = self.opened.call
         if call.asked_model is None:
             return args, kwargs
@@ -79,161 +38,77 @@ class _Pending:
                 setattr(changed, part, {**body, "model": call.request_model})
         return _replaced(args, kwargs, changed)
 
-    def respond(self, processed: Mapping[str, Any]) -> None:
-        """A final HTTP response is here; `processed` is what `_process_response` gets."""
-        response, resends = processed["response"], processed.get("retries_taken", 0)
-        if not response.is_success:
-            return
-        self.responded = True
-        exchange = Exchange(self.opened, self.route.provider, self.route.endpoint, self.asked)
-        exchange.respond(response, resends, injected=self.injected)
 
-    def fail(self, error: BaseException) -> None:
-        """The request raised; a response that came before it has its own record."""
-        if not self.responded:
-            name = type(error).__qualname__
-            self.opened.finish(Outcome("error", "none", error_type=name, ended_ticks=time.perf_counter_ns()))
+class _Client:
+    """The clients of one SDK."""
 
-    def returned(self) -> None:
-        """The request returned; without a response of the provider there is nothing to bill."""
-        if not self.responded:
-            self.opened.abandon()
+    def __init__(self, watch: Watch, sdk: Sdk) -> None:
+        self._watch = watch
+        self._sdk = sdk.name
+        self._routes = Routes(sdk.home)
 
-
-_pending: ContextVar[_Pending | None] = ContextVar("otel_aicost_pending", default=None)
-
-
-class StainlessCapture:
-    """Wraps the clients of the SDKs as they are imported, and hands their calls to a sink."""
-
-    def __init__(self, sink: Sink, packages: tuple[str, ...] = PACKAGES) -> None:
-        self._sink: Sink | None = sink
-        self._routes: dict[tuple[str, int | None, bytes, str], Route] = {}
-        self._wrapped: list[tuple[type, str, Any]] = []
-        self.patched: dict[str, tuple[str, ...]] = {}
-        """Package -> the functions that are wrapped."""
-        self._packages = packages
-
-    def install(self) -> None:
-        """Wrap what is imported already, and the rest when it is imported."""
-        for package in self._packages:
-            wrapt.register_post_import_hook(self._patch_module, f"{package}._base_client")
-
-    def remove(self) -> None:
-        """Unwrap; what cannot be (bound before, or wrapped by others since) passes calls on as they are."""
-        self._sink = None
-        for client, name, wrapper in self._wrapped:
-            original = wrapper.__wrapped__
-            if client.__dict__.get(name) is wrapper:
-                setattr(client, name, original)
-        self._wrapped.clear()
-        self.patched.clear()
-
-    def _patch_module(self, module: Any) -> None:  # noqa: ANN401 - the SDK's own module
-        if self._sink is None:  # removed before the SDK was imported: hooks cannot be taken back
-            return
-        package = module.__name__.partition(".")[0]
-        done = tuple(f"{name}.request" for name in _CLIENTS if _attempt(self._patch_client, module, name))
-        if done:
-            self.patched[package] = done
-
-    def _patch_client(self, module: Any, name: str) -> bool:  # noqa: ANN401
-        client = getattr(module, name)
-        request = self._request_async if name.startswith("Async") else self._request
-        wrappers = {"request": request, "_process_response": self._process_response}
-        for method in wrappers:
-            getattr(client, method)  # all or none: the one is of no use without the other
-        for method, wrapper in wrappers.items():
-            wrapt.wrap_function_wrapper(module, f"{name}.{method}", wrapper)
-            self._wrapped.append((client, method, client.__dict__[method]))
-        return True
-
-    def _request(self, wrapped: Callable[..., Any], client: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
-        if pending is not None and _attempt(pending.awaits_budget):
-            _admitted(pending)
-            args, kwargs = _attempt(pending.as_admitted, args, kwargs) or (args, kwargs)
-        token = _pending.set(pending)
-        if pending is not None:
-            _attempt(pending.opened.enter)
-        try:
-            result = wrapped(*args, **kwargs)
-        except BaseException as error:
-            if pending is not None:
-                _attempt(pending.fail, error)
-            raise
-        finally:
-            _leave(pending, token)
-        if pending is not None:
-            _attempt(pending.returned)
-        return result
-
-    async def _request_async(
-        self,
-        wrapped: Callable[..., Any],
-        client: Any,  # noqa: ANN401
-        args: Any,  # noqa: ANN401
-        kwargs: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
-        pending, args, kwargs = _attempt(self._begin, client, args, kwargs) or (None, args, kwargs)
-        if pending is not None and _attempt(pending.awaits_budget):
-            await _admitted_async(pending)
-            args, kwargs = _attempt(pending.as_admitted, args, kwargs) or (args, kwargs)
-        token = _pending.set(pending)
-        if pending is not None:
-            _attempt(pending.opened.enter)
-        try:
-            result = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            if pending is not None:
-                _attempt(pending.fail, error)
-            raise
-        finally:
-            _leave(pending, token)
-        if pending is not None:
-            _attempt(pending.returned)
-        return result
-
-    def _process_response(self, wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        pending = _pending.get()
-        if pending is not None:
-            _attempt(pending.respond, kwargs)
-        return wrapped(*args, **kwargs)
-
-    def _begin(self, client: Any, args: Any, kwargs: Any) -> tuple[_Pending, Any, Any] | None:  # noqa: ANN401
-        sink = self._sink
-        if sink is None or not is_instrumentation_enabled():
+    def begin(self, client: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
+        """What a request asks for; a GET returns stored objects, most of them with the usage of their making."""
+        sink = self._watch.on()
+        if sink is None:
             return None
         options = _options(args, kwargs)
-        if options.method.lower() != "post":  # a GET returns stored objects, with the usage of their making
-            return None
-        body = options.json_data if isinstance(options.json_data, dict) else {}
+        method = options.method.lower()
+        if method == "post":
+            return self._post(sink, client, options, args, kwargs)
+        return self._poll(sink, client, options, args, kwargs) if method == "get" else None
+
+    def _post(self, sink: Sink, client: Any, options: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any]:  # noqa: ANN401
+        body = body_of(options.json_data)
         if options.extra_json:
             body = {**body, **options.extra_json}
         route = self._route(sink, client, options.url)
-        sent = Sent(body, stream=bool(kwargs.get("stream") or body.get("stream")))
+        sent = Sent(body, stream=bool(kwargs.get("stream") or body.get("stream")), path=route.path)
         asked = _ask_for_usage(route, sent) if sink.settings.stream_usage == "inject" else None
         if asked is not None:
             changed = copy(options)  # the application may send its own again
             changed.json_data = asked
             args, kwargs = _replaced(args, kwargs, changed)
-        pending = _Pending(sink.begin(_call(client, route, sent), body), route, body)
+        # anthropic 2 makes spans of its own unless it is told not to; it alone has the property
+        spans = getattr(client, "_tracer", None) is not None
+        pending = _Request(sink, call_of(route, sent, self._sdk, sdk_span=spans), route, body)
         pending.injected = asked is not None
         return pending, args, kwargs
+
+    def _poll(self, sink: Sink, client: Any, options: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
+        route = self._routes.poll(_absolute(client, options.url), sink.settings.provider_hosts)
+        if route is None:
+            return None
+        sent = Sent({}, stream=bool(kwargs.get("stream")), path=route.path)
+        return _Request(sink, call_of(route, sent, self._sdk), route, {}), args, kwargs
 
     def _route(self, sink: Sink, client: Any, url: str) -> Route:  # noqa: ANN401
         base = client.base_url
         key = (base.host, base.port, base.raw_path, url)
-        route = self._routes.get(key)
+        route = self._routes.known(key)
         if route is None:
-            if len(self._routes) >= _ROUTES_KEPT:
-                self._routes.clear()
-            there = urlsplit(url if "://" in url else f"{base}/{url.lstrip('/')}")
-            host, port = there.hostname or "", there.port or _DEFAULT_PORTS.get(there.scheme)
-            provider = provider_of(host, port, sink.settings.provider_hosts)
-            route = Route(provider, endpoint_of(url), host, port, names_model(there.path))
-            self._routes[key] = route
+            route = self._routes.find(_absolute(client, url), sink.settings.provider_hosts, key)
         return route
+
+
+def wrappers(watch: Watch, sdk: Sdk, _: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401 - the SDK's module
+    """What to wrap: class -> method -> wrapper."""
+    client = _Client(watch, sdk)
+    return {
+        "SyncAPIClient": {"request": around(client.begin), "_process_response": _process_response},
+        "AsyncAPIClient": {"request": around_async(client.begin), "_process_response": _process_response},
+    }
+
+
+def _process_response(wrapped: Callable[..., Any], _: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+    pending = attempt(current_request)
+    if pending is not None:
+        attempt(pending.respond, kwargs["response"], kwargs.get("retries_taken", 0))
+    return wrapped(*args, **kwargs)
+
+
+def _absolute(client: Any, url: str) -> str:  # noqa: ANN401
+    return url if "://" in url else f"{client.base_url}/{url.lstrip('/')}"
 
 
 def _ask_for_usage(route: Route, sent: Sent) -> Mapping[str, Any] | None:
@@ -251,85 +126,3 @@ def _replaced(args: Any, kwargs: Any, options: Any) -> tuple[Any, Any]:  # noqa:
     if "options" in kwargs:
         return args, {**kwargs, "options": options}
     return (args[0], options, *args[2:]), kwargs
-
-
-def _call(client: Any, route: Route, sent: Sent) -> Call:  # noqa: ANN401
-    provider, endpoint, host, port, fixed = route
-    told = endpoint.describe(sent)
-    return Call(
-        provider=provider.name,
-        operation=endpoint.operation,
-        request_model=told.model,
-        started_ns=time.time_ns(),
-        started_ticks=time.perf_counter_ns(),
-        tags=current(),
-        host=host,
-        port=port,
-        stream=sent.stream,
-        parameters=told.parameters,
-        usage=told.usage,
-        conditions=told.conditions,
-        free=endpoint.free,
-        only_with_usage=endpoint.only_with_usage,
-        priced_by_request=provider.priced_by_request,
-        replaceable=told.model is not None and not fixed,
-        sdk=_package(type(client)),
-        # anthropic 2 makes spans of its own unless it is told not to; it alone has the property
-        sdk_span=getattr(client, "_tracer", None) is not None,
-    )
-
-
-def _attempt(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
-    """Take a step of ours beside a call of the application; whatever fails in it goes no further."""
-    try:
-        return step(*args, **kwargs)
-    except Exception as error:  # noqa: BLE001 - reading a response is one of the guarded places
-        faults.report("capture.request", error)
-        return None
-
-
-def _admitted(pending: _Pending) -> None:
-    """Return when the call may be sent; raise what its budgets say, and nothing of ours."""
-    try:
-        refused = pending.opened.admit()
-    except Exception as error:  # noqa: BLE001 - as above
-        faults.report("capture.request", error)
-        return
-    except BaseException as error:  # interrupted meanwhile
-        _attempt(pending.fail, error)
-        raise
-    if refused is not None:
-        raise refused
-
-
-async def _admitted_async(pending: _Pending) -> None:
-    """As `_admitted`."""
-    try:
-        refused = await pending.opened.admit_async()
-    except Exception as error:  # noqa: BLE001 - as above
-        faults.report("capture.request", error)
-        return
-    except BaseException as error:  # cancelled meanwhile
-        _attempt(pending.fail, error)
-        raise
-    if refused is not None:
-        raise refused
-
-
-def _leave(pending: _Pending | None, token: Token[_Pending | None]) -> None:
-    """End what began with a request. A coroutine may be closed in another context: there is nothing to end there."""
-    if _pending.get() is not pending:
-        return
-    if pending is not None:
-        _attempt(pending.opened.leave)
-    with suppress(ValueError):
-        _pending.reset(token)
-
-
-def _package(client: type[Any]) -> str:
-    """The SDK a client class belongs to, also when it is a subclass of the application's."""
-    for base in client.__mro__:
-        package = base.__module__.partition(".")[0]
-        if package in PACKAGES:
-            return package
-    return client.__module__.partition(".")[0]

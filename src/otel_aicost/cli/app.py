@@ -13,6 +13,7 @@ from otel_aicost.cli.alerts import alerts
 from otel_aicost.cli.budgets import budgets
 from otel_aicost.cli.calls import calls
 from otel_aicost.cli.doctor import doctor
+from otel_aicost.cli.estimate import estimate
 from otel_aicost.cli.export import export
 from otel_aicost.cli.import_files import import_files
 from otel_aicost.cli.ledger import ledger
@@ -124,6 +125,7 @@ for _command in (
     budgets,
     alerts,
     prices,
+    estimate,
     record,
     import_files,
     reconcile,

@@ -13,8 +13,10 @@ from otel_aicost.providers import (
     bedrock,
     compatible,
     deepseek,
+    google_maps,
     groq,
     openai,
+    paths,
     self_hosted,
     vertex_ai,
 )
@@ -32,6 +34,7 @@ PROVIDERS: tuple[Provider, ...] = (
     vertex_ai.PROVIDER,
     groq.PROVIDER,
     deepseek.PROVIDER,
+    google_maps.PROVIDER,
     *compatible.PROVIDERS,
     *self_hosted.PROVIDERS,
 )
@@ -41,6 +44,8 @@ COMPATIBLE = Provider("openai_compatible")
 """A host that nobody told us about: recorded, and unpriced rather than guessed."""
 
 ENDPOINTS: Mapping[str, Endpoint] = {**openai.ENDPOINTS, **anthropic.ENDPOINTS}
+
+POLLS: Mapping[str, Endpoint] = {**openai.POLLS, **anthropic.POLLS}
 
 STORED = Endpoint("stored", lambda _: Reading(), only_with_usage=True)
 """A POST that changes something stored and returns it, with the usage of its making: never recorded."""
@@ -65,15 +70,19 @@ def provider_of(host: str, port: int | None, mapped: Mapping[str, str]) -> Provi
     return COMPATIBLE
 
 
-def endpoint_of(path: str) -> Endpoint:
+def endpoint_of(path: str, provider: Provider = COMPATIBLE) -> Endpoint:
     """What a POST to `path` means; prefixes such as `/v1` or a deployment do not matter."""
     path = "/" + path.partition("?")[0].strip("/")
-    parts = path.split("/")
-    for start in range(1, len(parts)):
-        found = ENDPOINTS.get("/" + "/".join(parts[start:]))
-        if found is not None:
-            return found
+    found = paths.find(provider.endpoints, path) or paths.find(ENDPOINTS, path)
+    if found is not None:
+        return found
     return STORED if path.rpartition("/")[0].endswith(openai.STORED_UNDER) else UNKNOWN
+
+
+def poll_of(path: str, provider: Provider = COMPATIBLE) -> Endpoint | None:
+    """What a GET of `path` means, if it fetches what was spent before."""
+    path = "/" + path.partition("?")[0].strip("/")
+    return paths.find(provider.polls, path) or paths.find(POLLS, path)
 
 
 def names_model(path: str) -> bool:

@@ -122,3 +122,5 @@ ENDPOINTS = {
     "/v1/messages": MESSAGES,
     "/v1/messages/count_tokens": Endpoint("count_tokens", read, describe, free=True),
 }
+
+POLLS: dict[str, Endpoint] = {}

@@ -28,6 +28,10 @@ class Sent:
 
     body: Json
     stream: bool = False
+    path: str = ""
+    """The path of its URL: some providers have the model there."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of its headers those that an endpoint may ask for, by their names in lower case. There may be none at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,15 @@ class Endpoint:
     """The response has a body to read a usage from; otherwise all is known from the request."""
     only_with_usage: bool = False
     """Not known to be billable: recorded only when the response holds a usage."""
+    past: bool = False
+    """It fetches what was spent before (a poll, a download of results), and is recorded only with a usage."""
+    lines: bool = False
+    """The body is JSON Lines, whatever its content type says; `read` gets `{"lines": [...]}`."""
+    headers: Callable[[Mapping[str, str]], Json] | None = None
+    """What the headers of a response tell, laid under its body; their names are in lower case."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Provider:
     """Who is paid: `name` as in the GenAI semantic conventions, found by the host of the request."""
 
@@ -98,6 +108,11 @@ class Provider:
     """Brings a body, or a fragment of a stream, of this provider's own into the shape its endpoints read."""
     priced_by_request: bool = False
     """The model of the request decides the price (a region, a profile) rather than the one of the response."""
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    """What a POST means at this provider: the end of its path (`/v2/chat`, `/model/*/converse`, `:predict`, where `*`
+    is any one segment) -> endpoint. Asked before the dialects that many providers speak."""
+    polls: Mapping[str, Endpoint] = field(default_factory=dict)
+    """The same of GETs: most of them fetch what was spent before (`Endpoint.past`), some cost money themselves."""
 
 
 def quantities(usage: Json, fields: Fields) -> dict[str, Quantity]:

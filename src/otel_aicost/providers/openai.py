@@ -240,5 +240,7 @@ ENDPOINTS = {
     "/responses/input_tokens": Endpoint("count_tokens", read, describe, free=True),
 }
 
+POLLS: dict[str, Endpoint] = {}
+
 STORED_UNDER = ("/chat/completions",)
 """A POST to an id under one of these changes what is stored there."""

@@ -1,0 +1,71 @@
+"""Wraps the functions of SDKs as they are imported, and takes the wrappers off again."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import wrapt
+
+from otel_aicost.capture.boundary import Watch, attempt
+from otel_aicost.capture.sdks import SDKS, Sdk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from otel_aicost.capture import Sink
+    from otel_aicost.capture.boundary import Wrapper
+
+
+class Capture:
+    """Wraps the SDKs and hands their calls to a sink."""
+
+    def __init__(self, sink: Sink, disabled: Collection[str] = (), sdks: tuple[Sdk, ...] = SDKS) -> None:
+        self._watch = Watch(sink)
+        self._sdks = tuple(sdk for sdk in sdks if sdk.name not in disabled)
+        self._wrapped: list[tuple[Any, str, Any]] = []
+        self.patched: dict[str, tuple[str, ...]] = {}
+        """SDK -> the functions of it that are wrapped."""
+
+    def install(self) -> None:
+        """Wrap what is imported already, and the rest when it is imported."""
+        for sdk in self._sdks:
+            wrapt.register_post_import_hook(partial(self._patch, sdk), sdk.module)
+
+    def remove(self) -> None:
+        """Unwrap; what cannot be (bound before, or wrapped by others since) passes calls on as they are."""
+        self._watch.sink = None
+        for owner, name, wrapper in self._wrapped:
+            if vars(owner).get(name) is wrapper:
+                setattr(owner, name, wrapper.__wrapped__)
+        self._wrapped.clear()
+        self.patched.clear()
+
+    def _patch(self, sdk: Sdk, module: Any) -> None:  # noqa: ANN401 - the SDK's own module
+        if self._watch.sink is None:  # removed before the SDK was imported: hooks cannot be taken back
+            return
+        done = attempt(self._wrap, sdk, module)
+        if done:
+            self.patched[sdk.name] = (*self.patched.get(sdk.name, ()), *done)
+
+    def _wrap(self, sdk: Sdk, module: Any) -> list[str]:  # noqa: ANN401
+        family = import_module(f"otel_aicost.capture.{sdk.family}")
+        groups: Mapping[str, Mapping[str, Wrapper]] = family.wrappers(self._watch, sdk, module)
+        return [
+            f"{path}.{next(iter(methods))}".lstrip(".")
+            for path, methods in groups.items()
+            if attempt(self._wrap_group, module, path, methods)
+        ]
+
+    def _wrap_group(self, module: Any, path: str, methods: Mapping[str, Wrapper]) -> bool:  # noqa: ANN401
+        """Wrap functions that are of no use without each other: all, or none. Raises if the SDK lacks one."""
+        owner = module
+        for part in path.split(".") if path else ():
+            owner = getattr(owner, part)
+        for method in methods:
+            getattr(owner, method)
+        for method, wrapper in methods.items():
+            wrapt.wrap_function_wrapper(owner, method, wrapper)
+            self._wrapped.append((owner, method, vars(owner)[method]))
+        return True

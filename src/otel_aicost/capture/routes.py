@@ -1,0 +1,102 @@
+"""Where a request goes, and what it means there: found by its URL, and remembered."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from otel_aicost.model import Call
+from otel_aicost.providers import BY_NAME, COMPATIBLE, endpoint_of, names_model, poll_of, provider_of
+from otel_aicost.tags import current
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from otel_aicost.providers.base import Endpoint, Provider, Sent
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_KEPT = 1024
+
+
+class Route(NamedTuple):
+    """Where a request goes and what it means there."""
+
+    provider: Provider
+    endpoint: Endpoint
+    host: str
+    port: int | None
+    path: str
+    names_model: bool
+    """Its path says which model is asked."""
+
+
+class Routes:
+    """The routes of one SDK, or of a few that share a dialect."""
+
+    def __init__(self, home: str | None = None) -> None:
+        """`home` is who is paid at a host that nobody knows."""
+        self._home = None if home is None else BY_NAME[home]
+        self._kept: dict[Hashable, Route] = {}
+
+    def known(self, key: Hashable) -> Route | None:
+        """What was kept under a key of the caller's own, cheaper to make than a URL."""
+        return self._kept.get(key)
+
+    def find(self, url: str, mapped: Mapping[str, str], key: Hashable = None) -> Route:
+        """Where a POST to `url` goes; `mapped` is what the user says of hosts."""
+        key = url if key is None else key
+        route = self._kept.get(key)
+        if route is None:
+            provider, host, port, path = self._place(url, mapped)
+            route = Route(provider, endpoint_of(path, provider), host, port, path, names_model(path))
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            self._kept[key] = route
+        return route
+
+    def poll(self, url: str, mapped: Mapping[str, str]) -> Route | None:
+        """Where a GET of `url` goes, if it fetches what was spent before. Never kept: each has an id in it."""
+        provider, host, port, path = self._place(url, mapped)
+        endpoint = poll_of(path, provider)
+        return None if endpoint is None else Route(provider, endpoint, host, port, path, names_model=False)
+
+    def _place(self, url: str, mapped: Mapping[str, str]) -> tuple[Provider, str, int | None, str]:
+        there = urlsplit(url)
+        host, port = there.hostname or "", there.port or _DEFAULT_PORTS.get(there.scheme)
+        provider = provider_of(host, port, mapped)
+        if provider is COMPATIBLE and self._home is not None:
+            provider = self._home
+        return provider, host, port, there.path
+
+
+def call_of(route: Route, sent: Sent, sdk: str, *, sdk_span: bool = False) -> Call:
+    """The call that a request makes, as far as it is known before it is sent."""
+    provider, endpoint, host, port, _, fixed = route
+    told = endpoint.describe(sent)
+    return Call(
+        provider=provider.name,
+        operation=endpoint.operation,
+        request_model=told.model,
+        started_ns=time.time_ns(),
+        started_ticks=time.perf_counter_ns(),
+        tags=current(),
+        host=host,
+        port=port,
+        stream=sent.stream,
+        parameters=told.parameters,
+        usage=told.usage,
+        conditions=told.conditions,
+        free=endpoint.free,
+        only_with_usage=endpoint.only_with_usage,
+        past=endpoint.past,
+        priced_by_request=provider.priced_by_request,
+        replaceable=told.model is not None and not fixed and sent.body.get("model") == told.model,
+        sdk=sdk,
+        sdk_span=sdk_span,
+    )
+
+
+def body_of(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - what the application gave the SDK
+    """A request's JSON body, if it has one."""
+    return value if isinstance(value, dict) else {}

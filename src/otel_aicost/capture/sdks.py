@@ -1,0 +1,28 @@
+"""The SDKs whose calls are seen: which module to wait for, and which file of this room knows its functions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Sdk(NamedTuple):
+    """An SDK, or a part of one that is imported by itself."""
+
+    name: str
+    """The package, as it is imported: `OTEL_AICOST_DISABLED` and the records call it so."""
+    family: str
+    """The module of `capture` that has its `wrappers`; imported when the SDK is."""
+    module: str
+    """What is wrapped when this module is imported."""
+    home: str | None = None
+    """Who is paid where the host says nothing: no one else speaks this SDK's dialect."""
+
+
+SDKS: tuple[Sdk, ...] = (
+    Sdk("openai", "stainless", "openai._base_client"),
+    Sdk("anthropic", "stainless", "anthropic._base_client"),
+    Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
+    Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
+    Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),
+)
+NAMES: tuple[str, ...] = tuple(dict.fromkeys(sdk.name for sdk in SDKS))
