@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from otel_aicost.providers.anthropic import inclusive
 from otel_aicost.providers.base import AbsurdUsageError, mapping
-from otel_aicost.sources.line import Found, Line, MistakeError, count, dollars, made, nonzero, stated, text, told
+from otel_aicost.sources.line import (
+    DAY_NS,
+    Found,
+    Line,
+    MistakeError,
+    count,
+    dollars,
+    made,
+    nonzero,
+    stated,
+    text,
+    told,
+)
 from otel_aicost.sources.rows import loads
 
 if TYPE_CHECKING:
@@ -26,6 +38,8 @@ NAME: Final = "claude-code"
 OWN_ESTIMATE: Final = "estimate of claude-code"
 """The price id of a cost that is Claude Code's own figure."""
 MS: Final = 10**6
+LONGEST: Final = 31 * DAY_NS
+"""A longer run is none."""
 _LONG: Final = re.compile(r"\[1m\]$")
 _BEDROCK: Final = re.compile(r"^(?:arn:aws[\w-]*:bedrock:|(?:[a-z-]+\.)?anthropic\.)")
 
@@ -94,6 +108,9 @@ def _found(result: Values, run: Run) -> Iterator[Found]:
         msg = "it has neither session_id nor uuid, so it could be counted twice"
         raise MistakeError(msg)
     spent = int(count(result, "duration_ms")) * MS
+    if spent > LONGEST:
+        msg = "duration_ms is more than a month"
+        raise MistakeError(msg)
     for place, (model, usage, cost) in enumerate(_by_model(result, run)):
         yield Found(
             made(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.config import Settings
     from otel_aicost.ledger.store import Connection
-    from otel_aicost.model import Record
+    from otel_aicost.model import PriceSource, Record
     from otel_aicost.pipeline import Pipeline
     from otel_aicost.prices.catalogue import Catalogue
     from otel_aicost.sources.line import Found, Line
@@ -36,6 +36,24 @@ WRITE_SECONDS: Final = 60.0
 AHEAD_NS: Final = 86_400 * 10**9
 """A record may be so far in the future: clocks and time zones differ."""
 _USAGE, _COST = CALL_COLUMNS.index("usage"), CALL_COLUMNS.index("cost_nano")
+
+
+class There(NamedTuple):
+    """What the ledger holds of a call."""
+
+    usage: str
+    nano: int | None
+    source: PriceSource | None
+    price_id: str | None
+    unpriced: str | None
+    detail: str | None
+    estimated: int
+
+    def of(self, record: Record) -> Record:
+        """The record with the cost that it has there."""
+        cost = None if self.nano is None else Cost(self.nano * NANO, (), self.source or "provider", self.price_id)
+        unpriced = None if self.unpriced is None else Unpriced(self.unpriced, self.detail or "")
+        return replace(record, cost=cost, unpriced=unpriced, estimated=bool(self.estimated))
 
 
 class Entered(NamedTuple):
@@ -100,25 +118,25 @@ class Entrance:
                 connection = opened.enter_context(looking(self._place))
             yield connection
 
-    def _one(self, line: Line, known: Mapping[str, tuple[str, int | None]], connection: Connection | None) -> Entered:
+    def _one(self, line: Line, known: Mapping[str, There], connection: Connection | None) -> Entered:
         found = line.found
         if found is None:
             return Entered(line.number, "refused" if line.refused else "nothing", reason=line.refused)
         record = self._completed(found.record)
-        if record.id in known:
-            return Entered(line.number, "known", record, _changed(found, record, known[record.id]))
-        if record.id in self._seen:
-            return Entered(line.number, "known", record)
-        reason = self._refused(found, record, connection)
-        if reason:
-            return Entered(line.number, "refused", record, reason)
-        record = priced(self._prices, found._replace(record=record))
         try:
             row(record)
         except (TypeError, ValueError) as error:
             return Entered(line.number, "refused", record, str(error))
+        if record.id in known:
+            there = known[record.id]
+            return Entered(line.number, "known", there.of(record), _changed(found, record, there))
+        if record.id in self._seen:
+            return Entered(line.number, "known", priced(self._prices, found._replace(record=record)))
+        reason = self._refused(found, record, connection)
+        if reason:
+            return Entered(line.number, "refused", record, reason)
         self._seen.add(record.id)
-        return Entered(line.number, "new", record)
+        return Entered(line.number, "new", priced(self._prices, found._replace(record=record)))
 
     def _completed(self, record: Record) -> Record:
         wishes = self._wishes
@@ -209,13 +227,16 @@ def _whole(cost: Cost, scale: int) -> Cost:
     )
 
 
-def _known(connection: Connection | None, identifiers: Sequence[str]) -> dict[str, tuple[str, int | None]]:
-    """The usage and the cost of those that are there already."""
+def _known(connection: Connection | None, identifiers: Sequence[str]) -> dict[str, There]:
+    """What is there already of the calls with these ids."""
     if connection is None or not identifiers:
         return {}
     marks = ", ".join("?" * len(identifiers))
-    query = f"SELECT id, usage, cost_nano FROM calls WHERE id IN ({marks})"  # noqa: S608 - question marks
-    return {found: (usage, nano) for found, usage, nano in connection.execute(query, tuple(identifiers)).fetchall()}
+    query = (
+        "SELECT id, usage, cost_nano, cost_source, price_id, unpriced, unpriced_detail, estimated FROM calls "  # noqa: S608 - question marks
+        f"WHERE id IN ({marks})"
+    )
+    return {found: There(*rest) for found, *rest in connection.execute(query, tuple(identifiers)).fetchall()}
 
 
 def _others(connection: Connection, provider: str, day: int, sdk: str | None) -> int:
@@ -228,11 +249,10 @@ def _others(connection: Connection, provider: str, day: int, sdk: str | None) ->
     return int(connection.execute(query, bounds).fetchone()[0])
 
 
-def _changed(found: Found, record: Record, there: tuple[str, int | None]) -> str:
+def _changed(found: Found, record: Record, there: There) -> str:
     """What is odd where a line that is known tells of other numbers now; they are not taken."""
     values = row(record)
-    usage, cost = there
-    if values[_USAGE] != usage or (found.priced and values[_COST] != cost):
+    if values[_USAGE] != there.usage or (found.priced and values[_COST] != there.nano):
         return "it was counted before with other numbers, which stay as they are"
     return ""
 

@@ -72,9 +72,7 @@ def _cost(values: Values) -> Cost | None:
         meter = _needed(part, "meter")
         amount = dollars(part, "amount_usd").quantize(NANO)
         per = int(count(part, "per")) or 1
-        parts.append(
-            CostPart(meter, _quantity(meter, part.get("quantity")), Decimal(_needed(part, "price")), per, amount)
-        )
+        parts.append(CostPart(meter, _quantity(meter, part.get("quantity")), dollars(part, "price"), per, amount))
     return Cost(
         total=Decimal(int(count(values, "cost_nano"))) * NANO,
         parts=tuple(parts),
