@@ -316,6 +316,15 @@ def test_from_a_pipe_and_compressed(aicost, calls, file):
     assert len(calls()) == 1
 
 
+def test_a_compressed_file_that_breaks_off(aicost, calls, file):
+    """Of a compressed file that was not downloaded to its end, what is there counts, and the rest is told."""
+    whole = gzip.compress((COMPLETIONS + "".join(_completion(model=f"m-{n}") for n in range(300))).encode())
+    result = aicost("import", file(whole[: len(whole) // 2], "a.csv.gz"))
+    assert result.exit_code == 1
+    assert "the compressed file is broken from here on" in result.stderr
+    assert 0 < len(calls()) < 300
+
+
 def test_tabs_and_semicolons(aicost, file):
     """A table may be separated by tabs or semicolons."""
     for delimiter in "\t;":

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections import deque
 from decimal import Decimal
 from itertools import chain, islice
@@ -35,12 +36,14 @@ class Row(NamedTuple):
 
 def rows(source: Source) -> Iterator[Row]:
     """The rows of a file, in the format that its beginning shows."""
-    lines = _lines(source)
+    lines = _Lines(source)
     number, first = next(((number, line) for number, line in enumerate(lines, 1) if line.strip()), (0, ""))
     if first.lstrip()[:1] in {"{", "["}:
         yield from _json(number, first, lines)
     elif first:
         yield from _table(number, first, lines)
+    if lines.broken:
+        yield Row(lines.count + 1, {}, f"the compressed file is broken from here on: {lines.broken}")
 
 
 class Source(io.RawIOBase):
@@ -60,12 +63,33 @@ class Source(io.RawIOBase):
         return len(read)
 
 
-def _lines(source: Source) -> Iterator[str]:
+class _Lines:
+    """The lines of a file as text. One that breaks off while it is decompressed ends there: `broken` says why."""
+
+    def __init__(self, source: Source) -> None:
+        self.broken = ""
+        self.count = 0
+        self._lines = _decoded(source)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        try:
+            line = next(self._lines)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            self.broken = str(error)
+            raise StopIteration from None
+        self.count += 1
+        return line
+
+
+def _decoded(source: Source) -> Iterator[str]:
     buffered: Any = io.BufferedReader(source)
     if buffered.peek(2)[:2] == GZIP:
         buffered = io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=buffered)))
     encoding = "utf-16" if buffered.peek(2)[:2] in UTF_16 else "utf-8-sig"
-    return iter(io.TextIOWrapper(buffered, encoding, errors="replace", newline=""))
+    yield from io.TextIOWrapper(buffered, encoding, errors="replace", newline="")
 
 
 def _table(number: int, first: str, lines: Iterator[str]) -> Iterator[Row]:
