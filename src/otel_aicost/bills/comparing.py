@@ -145,7 +145,7 @@ def _reasons(pair: Pair, pairs: Sequence[Pair]) -> Iterator[Reason]:
 def _by_tokens(ours: Ours, theirs: Theirs) -> Iterator[Reason]:
     counted = f"they count {theirs.tokens:,} tokens, the ledger {ours.tokens:,}"
     if theirs.requests is not None:
-        counted += f" ({theirs.requests:,} requests, {ours.calls:,} calls)"
+        counted += f" (requests: {theirs.requests:,}, calls: {ours.calls:,})"
     if abs(ours.tokens - theirs.tokens) <= theirs.tokens * SAME:
         if not ours.unpriced:
             yield Reason("price", "the same tokens at other prices: a tier, a discount, or a price list that is stale")

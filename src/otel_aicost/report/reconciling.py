@@ -120,6 +120,7 @@ def tables(provider: str, days: Days, pairs: Sequence[Pair], gap: str) -> Iterat
 
 def _reasons(pairs: Iterable[Pair]) -> Iterator[RenderableType]:
     lines = [f"{pair.day} {pair.name}: {reason.text} ({reason.code})" for pair in pairs for reason in pair.reasons]
+    yield ""
     if not lines:
         yield Text("They agree.")
         return
