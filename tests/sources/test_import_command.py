@@ -9,6 +9,7 @@ import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from sqlite3 import connect
 
 import pytest
@@ -20,6 +21,7 @@ from records import record
 
 DAY = datetime.now(UTC).date() - timedelta(days=10)
 START = at(f"{DAY}T00:00:00") // 10**9
+DATA = Path(__file__).parent / "data"
 COMPLETIONS = (
     "start_time,end_time,start_time_iso,end_time_iso,project_id,num_model_requests,user_id,api_key_id,model,batch,"
     "service_tier,input_tokens,output_tokens,input_cached_tokens,input_uncached_tokens,input_text_tokens,"
@@ -338,7 +340,7 @@ def test_what_the_ledger_has_is_not_counted_again(aicost, calls, file, ledger):
     path = file(COMPLETIONS + _completion())
     result = aicost("import", path)
     assert result.exit_code == 1
-    assert "the ledger has 1 other calls to openai of that day" in result.stderr
+    assert "the ledger has other calls to openai of that day (1)" in result.stderr
     assert len(calls()) == 1
     assert aicost("import", path, "--overlap").exit_code == 0
     assert len(calls()) == 2
@@ -350,6 +352,26 @@ def test_costs_after_usage(aicost, file):
     head = "start_time,end_time,amount_value,amount_currency,line_item\n"
     result = aicost("import", file(f'{head}{START},{START + 86400},1,usd,"gpt-4o, input"\n', "costs.csv"))
     assert (result.exit_code, "0 new" in result.stdout) == (1, True)
+
+
+def test_calls_after_sums(aicost, calls, file, tmp_path):
+    """Calls of another ledger, and runs of Claude Code, are refused where a sum of their day is there already."""
+    aicost("import", file(COMPLETIONS + _completion()))
+    aicost("import", file(MESSAGES + _message(), "messages.csv"))
+    other = write(tmp_path / "other.db", record(started_ns=at(f"{DAY}T08:00:00")), record(provider="groq"))
+    out = tmp_path / "calls.csv"
+    aicost("export", "--ledger", other, "--output", out)
+    told = json.loads(aicost("import", out, "--json").stdout)["files"][0]
+    assert (told["new"], told["refused"]) == (1, 1)
+    assert "the ledger has sums of all calls to openai of that day (1)" in told["lines"][0]["reason"]
+    typed = ["record", "--from", "claude-code", DATA / "result.json", "--at", f"{DAY}T09:00:00"]
+    result = aicost(*typed)
+    assert (result.exit_code, "sums of all calls to anthropic" in result.stderr) == (1, True)
+    assert len(calls()) == 3
+    assert aicost(*typed, "--overlap").exit_code == 0
+    by_hand = ["record", "--provider", "openai", "--cost", "1", "--at", f"{DAY}T09:00:00"]
+    assert [aicost(*by_hand, *more).exit_code for more in ([], ["--id", "x"])] == [0, 0]
+    assert len(calls()) == 7
 
 
 def test_times_that_are_not_over_or_long_ago(aicost, file, monkeypatch):

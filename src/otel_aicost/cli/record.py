@@ -106,7 +106,7 @@ code 1 if something was refused, or all calls with these tags cost more than --f
 def record(path: Path | Server | None, files: Sequence[Path], source: str | None, form: str, **asked: Any) -> None:  # noqa: ANN401 - the options
     """Record calls in the ledger: from FILES of another program (- for standard input), or one by hand."""
     from otel_aicost.report import recording  # noqa: PLC0415 - nothing of it is needed for --help
-    from otel_aicost.sources.entering import Wishes, entrance  # noqa: PLC0415
+    from otel_aicost.sources.entering import BATCH, Wishes, entrance  # noqa: PLC0415
 
     _check(files, source, asked)
     settings = recording_settings(path)
@@ -115,7 +115,7 @@ def record(path: Path | Server | None, files: Sequence[Path], source: str | None
     wishes = Wishes(tags, asked["service"], overlap=asked["overlap"], dry=asked["dry"])
     with entrance(settings, wishes) as into:
         lines = list(_by_hand(asked) if source is None else _of_files(files, asked))
-        entered = into.enter(lines)
+        entered = [each for start in range(0, len(lines), BATCH) for each in into.enter(lines[start : start + BATCH])]
     given = dict(asked["tags"])
     total = None if asked["dry"] or not given else _total(path, given)
     recorded = recording.Recorded(entered, given, total, asked["fail_over"], dry=asked["dry"])

@@ -40,7 +40,7 @@ def read(values: Values, now_ns: int) -> Found | None:
         cost=stated(amount),
     )
     said = (text(values, name) or "" for name in (*GROUPS, "token_type", "cost_type", "description"))
-    return Found(record, (str(start), str(end), *said), priced=True, alone=True)
+    return Found(record, (str(start), str(end), *said), priced=True)
 
 
 def _model(name: str) -> str:

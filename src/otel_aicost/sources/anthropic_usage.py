@@ -61,7 +61,7 @@ def read(values: Values, now_ns: int) -> Found | None:
         conditions=conditions(values),
     )
     key = (str(start), str(end), *(text(values, name) or "" for name in GROUPS))
-    return Found(record, key, scale=_scale(values, int(usage["input_tokens"])), alone=True)
+    return Found(record, key, scale=_scale(values, int(usage["input_tokens"])))
 
 
 def bucket(values: Values) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from otel_aicost.ledger.opening import NoLedgerYetError, looking
 from otel_aicost.ledger.row import row
 from otel_aicost.ledger.schema import CALL_COLUMNS
 from otel_aicost.model import NANO, UNPRICED_USAGE, Cost, Unpriced
+from otel_aicost.sources import anthropic_costs, anthropic_usage, by_hand, openai_costs, openai_usage
 from otel_aicost.sources.line import DAY_NS
 from otel_aicost.tags import clean
 
@@ -35,6 +36,8 @@ BATCH: Final = 500
 WRITE_SECONDS: Final = 60.0
 AHEAD_NS: Final = 86_400 * 10**9
 """A record may be so far in the future: clocks and time zones differ."""
+SUMS: Final = frozenset({openai_usage.NAME, openai_costs.NAME, anthropic_usage.NAME, anthropic_costs.NAME})
+"""The sources that tell of all calls of a span of time."""
 _USAGE, _COST = CALL_COLUMNS.index("usage"), CALL_COLUMNS.index("cost_nano")
 
 
@@ -159,14 +162,17 @@ class Entrance:
         """Why the ledger may hold the same money from another source."""
         if found.session is not None and self._told_otherwise(connection, found.session, record.sdk):
             return "another source has told of this session already; --overlap counts it beside that"
+        if record.sdk == by_hand.NAME:
+            return ""  # who types it knows
         place = (record.provider, record.started_ns // DAY_NS, record.sdk)
-        if found.alone and place not in self._others:
+        if place not in self._others:
             self._others[place] = _others(connection, *place)
-        if not found.alone or not self._others[place]:
+        if not self._others[place]:
             return ""
+        calls = "sums of all calls" if record.sdk not in SUMS else "other calls"
         return (
-            f"the ledger has {self._others[place]:,} other calls to {record.provider} of that day, which this line may "
-            "count again; --overlap counts it beside them"
+            f"the ledger has {calls} to {record.provider} of that day ({self._others[place]:,}), so it may be counted "
+            "already; --overlap counts it beside them"
         )
 
     def _told_otherwise(self, connection: Connection, session: str, sdk: str | None) -> bool:
@@ -240,12 +246,19 @@ def _known(connection: Connection | None, identifiers: Sequence[str]) -> dict[st
 
 
 def _others(connection: Connection, provider: str, day: int, sdk: str | None) -> int:
-    """How many calls to `provider` of that day another source, or a program, has brought."""
+    """How much the ledger has of that day and provider that a record of `sdk` may count again.
+
+    To a sum of all calls that is every call of another origin; to a single call, the sums.
+    """
     query = (
         "SELECT count(*) FROM calls WHERE provider = ? AND started_ns >= ? AND started_ns < ? "
-        "AND (sdk IS NULL OR sdk <> ?) AND (cost_nano > 0 OR unpriced IS NOT NULL)"
+        "AND (cost_nano > 0 OR unpriced IS NOT NULL) AND "
     )
-    bounds = (provider, day * DAY_NS, (day + 1) * DAY_NS, sdk or "")
+    bounds: tuple[str | int, ...] = (provider, day * DAY_NS, (day + 1) * DAY_NS)
+    if sdk in SUMS:
+        query, bounds = f"{query}(sdk IS NULL OR sdk <> ?)", (*bounds, sdk)
+    else:
+        query, bounds = f"{query}sdk IN (?, ?, ?, ?)", (*bounds, *sorted(SUMS))
     return int(connection.execute(query, bounds).fetchone()[0])
 
 

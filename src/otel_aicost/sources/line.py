@@ -41,8 +41,6 @@ class Found(NamedTuple):
     """What another program takes it to cost: better than nothing where no price is known."""
     session: str | None = None
     """The session it is of: what another source tells of the same one is the same money."""
-    alone: bool = False
-    """It counts all calls of a span of time, so it would count again those that the ledger has seen."""
 
 
 class Line(NamedTuple):

@@ -44,7 +44,7 @@ def read(values: Values, now_ns: int) -> Found | None:
         cost=stated(dollars(money, "amount_value", "value")),
     )
     key = (str(start), text(values, "end_time") or "", *(text(values, name) or "" for name in GROUPS))
-    return Found(record, key, priced=True, alone=True)
+    return Found(record, key, priced=True)
 
 
 def _usage(values: Values, what: str) -> Usage:

@@ -63,7 +63,7 @@ def read(values: Values, now_ns: int) -> Found | None:
     )
     key = (operation, str(start), text(values, "end_time") or "", *(text(values, name) or "" for name in GROUPS))
     requests = int(count(values, "num_model_requests", "num_requests"))
-    return Found(record, key, priced=free, scale=len(str(max(requests - 1, 0))) if requests > 1 else 0, alone=True)
+    return Found(record, key, priced=free, scale=len(str(max(requests - 1, 0))) if requests > 1 else 0)
 
 
 def _completions(values: Values) -> Usage:
