@@ -17,9 +17,9 @@ from otel_aicost.ledger.row import row
 from otel_aicost.prices.catalogue import Catalogue
 from otel_aicost.sources import claude_code, claude_metrics
 from otel_aicost.sources.claude_code import Run
-from otel_aicost.sources.entering import priced
 from otel_aicost.sources.formats import UnknownFormatError, lines
 from otel_aicost.sources.line import MistakeError
+from otel_aicost.sources.pricing import priced
 from otel_aicost.sources.rows import Source
 
 NOW = 1_795_000_000 * 10**9

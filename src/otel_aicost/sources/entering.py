@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from otel_aicost.errors import LedgerError
 from otel_aicost.instrumentor import load_prices, recorder
 from otel_aicost.ledger.opening import NoLedgerYetError, looking
 from otel_aicost.ledger.row import row
-from otel_aicost.ledger.schema import CALL_COLUMNS
-from otel_aicost.model import NANO, UNPRICED_USAGE, Cost, Unpriced
-from otel_aicost.sources import anthropic_costs, anthropic_usage, by_hand, openai_costs, openai_usage
+from otel_aicost.sources import by_hand
 from otel_aicost.sources.line import DAY_NS
+from otel_aicost.sources.pricing import priced
+from otel_aicost.sources.there import SUMS, There, changed, known_of, others, told_otherwise
 from otel_aicost.tags import clean
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.config import Settings
     from otel_aicost.ledger.store import Connection
-    from otel_aicost.model import PriceSource, Record
+    from otel_aicost.model import Record
     from otel_aicost.pipeline import Pipeline
     from otel_aicost.prices.catalogue import Catalogue
     from otel_aicost.sources.line import Found, Line
@@ -36,27 +34,6 @@ BATCH: Final = 500
 WRITE_SECONDS: Final = 60.0
 AHEAD_NS: Final = 86_400 * 10**9
 """A record may be so far in the future: clocks and time zones differ."""
-SUMS: Final = frozenset({openai_usage.NAME, openai_costs.NAME, anthropic_usage.NAME, anthropic_costs.NAME})
-"""The sources that tell of all calls of a span of time."""
-_USAGE, _COST = CALL_COLUMNS.index("usage"), CALL_COLUMNS.index("cost_nano")
-
-
-class There(NamedTuple):
-    """What the ledger holds of a call."""
-
-    usage: str
-    nano: int | None
-    source: PriceSource | None
-    price_id: str | None
-    unpriced: str | None
-    detail: str | None
-    estimated: int
-
-    def of(self, record: Record) -> Record:
-        """The record with the cost that it has there."""
-        cost = None if self.nano is None else Cost(self.nano * NANO, (), self.source or "provider", self.price_id)
-        unpriced = None if self.unpriced is None else Unpriced(self.unpriced, self.detail or "")
-        return replace(record, cost=cost, unpriced=unpriced, estimated=bool(self.estimated))
 
 
 class Entered(NamedTuple):
@@ -101,7 +78,7 @@ class Entrance:
     def enter(self, lines: Sequence[Line]) -> list[Entered]:
         """Write what is new. Raises `LedgerError` when the ledger does not take it; then none or all of it is there."""
         with self._ledger() as connection:
-            known = _known(connection, [line.found.record.id for line in lines if line.found is not None])
+            known = known_of(connection, [line.found.record.id for line in lines if line.found is not None])
             entered = [self._one(line, known, connection) for line in lines]
         new = [each.record for each in entered if each.state == "new" and each.record is not None]
         if self._pipeline is not None and new:
@@ -132,7 +109,7 @@ class Entrance:
             return Entered(line.number, "refused", record, str(error))
         if record.id in known:
             there = known[record.id]
-            return Entered(line.number, "known", there.of(record), _changed(found, record, there))
+            return Entered(line.number, "known", there.of(record), changed(found, record, there))
         if record.id in self._seen:
             return Entered(line.number, "known", priced(self._prices, found._replace(record=record)))
         reason = self._refused(found, record, connection)
@@ -166,7 +143,7 @@ class Entrance:
             return ""  # who types it knows
         place = (record.provider, record.started_ns // DAY_NS, record.sdk)
         if place not in self._others:
-            self._others[place] = _others(connection, *place)
+            self._others[place] = others(connection, *place)
         if not self._others[place]:
             return ""
         calls = "sums of all calls" if record.sdk not in SUMS else "other calls"
@@ -177,8 +154,7 @@ class Entrance:
 
     def _told_otherwise(self, connection: Connection, session: str, sdk: str | None) -> bool:
         if (session, sdk) not in self._sessions:
-            query = "SELECT 1 FROM calls WHERE response_id = ? AND sdk <> ? AND sdk LIKE 'claude-code%' LIMIT 1"
-            self._sessions[session, sdk] = connection.execute(query, (session, sdk or "")).fetchone() is not None
+            self._sessions[session, sdk] = told_otherwise(connection, session, sdk)
         return self._sessions[session, sdk]
 
 
@@ -193,86 +169,3 @@ def entrance(settings: Settings, wishes: Wishes) -> Iterator[Entrance]:
         yield Entrance(settings, pipeline, pipeline.warm(), wishes)
     finally:
         pipeline.close(WRITE_SECONDS)
-
-
-def priced(prices: Catalogue, found: Found) -> Record:
-    """The record with its cost, or why it has none: at its own date, at the tier of one of the calls it sums up."""
-    record = found.record
-    if found.priced:
-        return record
-    if not record.usage:
-        cost: Cost | Unpriced = Unpriced(UNPRICED_USAGE, "it states neither usage nor cost")
-    else:
-        models = [model for model in dict.fromkeys((record.response_model, record.request_model)) if model]
-        share = Decimal(1).scaleb(-found.scale)
-        usage = record.usage if not found.scale else {key: amount * share for key, amount in record.usage.items()}
-        cost = prices.price(record.provider, models, usage, record.conditions, record.started_ns)
-    if isinstance(cost, Cost):
-        return replace(record, cost=_whole(cost, found.scale), unpriced=None)
-    if found.fallback is not None:
-        return replace(record, cost=found.fallback, unpriced=None, estimated=True)
-    return replace(record, cost=None, unpriced=cost)
-
-
-def _whole(cost: Cost, scale: int) -> Cost:
-    """The cost of 10**`scale` such calls, each line of the bill rounded once."""
-    if not scale:
-        return cost
-    parts = []
-    for part in cost.parts:
-        quantity = Decimal(part.quantity).scaleb(scale)
-        amount = (quantity * part.price / part.per).quantize(NANO)
-        whole = int(quantity) if quantity == quantity.to_integral_value() else quantity
-        parts.append(part._replace(quantity=whole, amount=amount))
-    return replace(
-        cost,
-        total=sum((part.amount for part in parts), Decimal(0)),
-        parts=tuple(parts),
-        cache_saved_nano=cost.cache_saved_nano * 10**scale,
-        batch_saved_nano=cost.batch_saved_nano * 10**scale,
-    )
-
-
-def _known(connection: Connection | None, identifiers: Sequence[str]) -> dict[str, There]:
-    """What is there already of the calls with these ids."""
-    if connection is None or not identifiers:
-        return {}
-    marks = ", ".join("?" * len(identifiers))
-    query = (
-        "SELECT id, usage, cost_nano, cost_source, price_id, unpriced, unpriced_detail, estimated FROM calls "  # noqa: S608 - question marks
-        f"WHERE id IN ({marks})"
-    )
-    return {found: There(*rest) for found, *rest in connection.execute(query, tuple(identifiers)).fetchall()}
-
-
-def _others(connection: Connection, provider: str, day: int, sdk: str | None) -> int:
-    """How much the ledger has of that day and provider that a record of `sdk` may count again.
-
-    To a sum of all calls that is every call of another origin; to a single call, the sums.
-    """
-    query = (
-        "SELECT count(*) FROM calls WHERE provider = ? AND started_ns >= ? AND started_ns < ? "
-        "AND (cost_nano > 0 OR unpriced IS NOT NULL) AND "
-    )
-    bounds: tuple[str | int, ...] = (provider, day * DAY_NS, (day + 1) * DAY_NS)
-    if sdk in SUMS:
-        query, bounds = f"{query}(sdk IS NULL OR sdk <> ?)", (*bounds, sdk)
-    else:
-        query, bounds = f"{query}sdk IN (?, ?, ?, ?)", (*bounds, *sorted(SUMS))
-    return int(connection.execute(query, bounds).fetchone()[0])
-
-
-def _changed(found: Found, record: Record, there: There) -> str:
-    """What is odd where a line that is known tells of other numbers now; they are not taken."""
-    values = row(record)
-    if values[_USAGE] != there.usage or (found.priced and values[_COST] != there.nano):
-        return "it was counted before with other numbers, which stay as they are"
-    return ""
-
-
-def by_state(entered: Sequence[Entered]) -> dict[str, int]:
-    """How many of each state."""
-    counts: dict[str, int] = defaultdict(int)
-    for each in entered:
-        counts[each.state] += 1
-    return counts
