@@ -109,6 +109,8 @@ class Settings:
     stream_usage: StreamUsage = "estimate"
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     baggage_keys: tuple[str, ...] = ()
+    price_spans: bool = False
+    """Count the calls that spans of other instrumentations stand for."""
     metric_tags: tuple[str, ...] = ("feature", "team", "job")
     """The tags that metrics, and the ledger's running totals, are kept apart by."""
     config: Path | None = DEFAULT_CONFIG
@@ -313,6 +315,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "stream_usage": (names.ENV_STREAM_USAGE, _stream_usage),
     "tags": (names.ENV_TAGS, _pairs),
     "baggage_keys": (names.ENV_BAGGAGE_KEYS, _words),
+    "price_spans": (names.ENV_PRICE_SPANS, _boolean),
     "metric_tags": (names.ENV_METRIC_TAGS, lambda text: () if text.lower() in _OFF else _words(text)),
     "config": (names.ENV_CONFIG, _config),
     "daily_limit": (names.ENV_DAILY_LIMIT, _dollars),
