@@ -55,7 +55,7 @@ def past_day(context: click.Context, parameter: click.Parameter, text: str | Non
 
 def day_option(name: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - of click
     """An option that is a day of UTC."""
-    return click.option(name, callback=past_day, metavar="DATE", **more)
+    return click.option(name, callback=_day, metavar="DATE", **more)
 
 
 def tags_given(
