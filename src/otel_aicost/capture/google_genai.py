@@ -89,7 +89,7 @@ class _Speakeasy(Pending):
     __slots__ = ()
 
     def took(self, result: Any) -> Any:  # noqa: ANN401
-        self.respond(result)
+        self.answered(result)
         return result
 
 
@@ -185,8 +185,9 @@ class _Client:
         sink = self._watch.on()
         if sink is None:
             return None
-        request, routes = _given(args, kwargs, "request", 1), self._routes[False]
+        request = _given(args, kwargs, "request", 1)
         hosts, url = sink.settings.provider_hosts, str(request.url)
+        routes = self._routes["/projects/" in url]
         route = {"POST": routes.find, "GET": routes.poll}.get(request.method, lambda *_: None)(url, hosts)
         if route is None:
             return None

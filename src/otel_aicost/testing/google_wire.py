@@ -72,9 +72,9 @@ def predict_long(exchange: Exchange) -> Answer:
 
 def operation(exchange: Exchange) -> Answer:
     """GET models/{model}/operations/{id}, and Vertex AI's POST :fetchPredictOperation: done by now."""
-    name = exchange.payload.get("operationName") or exchange.request.path.partition("/v1beta/")[2]
+    name = exchange.payload.get("operationName") or f"models/{exchange.request.path.partition('/models/')[2]}"
     count = int(str(name).rpartition("-")[2])
-    if str(name).startswith("projects/"):
+    if exchange.request.method == "POST":
         videos = {"videos": [{"gcsUri": f"gs://fake/{number}.mp4", "mimeType": "video/mp4"} for number in range(count)]}
         return exchange.whole({"name": name, "done": True, "response": videos})
     samples = [{"video": {"uri": f"https://example.com/{number}"}} for number in range(count)]

@@ -74,7 +74,7 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
     ("POST", r"/(?P<model>[^/:]+):fetchPredictOperation", "google", google_wire.operation),
     ("GET", r"/models/(?P<model>[^/:]+)/operations/[^/]+", "google", google_wire.operation),
     ("POST", r"/(?P<model>[^/:]+):batchGenerateContent", "google", google_wire.batch),
-    ("GET", r"/v1beta/batches/(?P<id>[^/]+)", "google", google_wire.batch_done),
+    ("GET", r"/batches/(?P<id>(?!batch_)[^/]+)", "google", google_wire.batch_done),
     ("POST", r"/cachedContents", "google", google_wire.cached_contents),
     ("POST", r"/interactions", "google", google_wire.interactions),
     ("GET", r"/interactions/(?P<id>[^/]+)", "google", google_wire.interaction),
