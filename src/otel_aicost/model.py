@@ -67,7 +67,7 @@ METERS: Mapping[str, str] = MappingProxyType(
         "web_searches": "searches the provider made for the model",
         "web_fetches": "pages the provider fetched for the model",
         "batch_requests": "requests of a batch whose usage is not told",
-        "cache_token_hours": "tokens kept in a cache of one\'s own, times hours",
+        "cache_token_hours": "tokens kept in a cache of one's own, times hours",
         "maps_groundings": "look-ups in Google Maps the provider made for the model",
         "file_searches": "searches in the provider's file store",
         "code_executions": "runs of the provider's code interpreter",

@@ -112,7 +112,9 @@ async def async_interaction(client):
 
 
 async def async_interaction_streamed(client):
-    return [event.model_dump() async for event in await client.aio.interactions.create(model=FLASH, input="a", stream=True)]
+    return [
+        event.model_dump() async for event in await client.aio.interactions.create(model=FLASH, input="a", stream=True)
+    ]
 
 
 WAYS = [
@@ -257,7 +259,7 @@ async def _rest(stream):
 def test_a_stream_that_breaks_is_a_part(provider, client, counting):
     """The application gets its exception, the record what came before."""
     provider.next(Reply(usage=USED, drop_after=3))
-    with pytest.raises(Exception, match="(?i)peer|closed|incomplete") as caught:
+    with pytest.raises(Exception, match=r"(?i)peer|closed|incomplete") as caught:
         streamed(client)
 
     assert (counting.only.status, counting.only.error_type) == ("partial", type(caught.value).__qualname__)
@@ -485,9 +487,7 @@ async def test_a_budget_stops_a_call_before_it_is_sent(provider, held, way):
 @pytest.mark.parametrize("way", [whole, streamed, async_whole, async_streamed, chat])
 async def test_a_budget_falls_back_to_a_cheaper_model(provider, held, way):
     """The model is in the path: there the other one is put."""
-    counting = held(
-        "{name: b, limit: 0, period: day, on_exceed: {fallback: gemini-2.5-flash-lite}}", paid="gcp.gemini"
-    )
+    counting = held("{name: b, limit: 0, period: day, on_exceed: {fallback: gemini-2.5-flash-lite}}", paid="gcp.gemini")
     client = client_of(provider)
     await call(way, client)
     await client.aio.aclose()

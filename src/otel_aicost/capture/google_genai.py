@@ -7,6 +7,7 @@ road: `_gaos.basesdk`, which Speakeasy generated.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -94,16 +95,12 @@ class _Speakeasy(Pending):
 
 
 class _Lines:
-    """Turns the events of the SDK into the lines they came in."""
+    """Turns the events of the SDK into the lines they came in. None of Gemini's events says that it is the last."""
 
-    __slots__ = ("_reader",)
+    complete = False
 
     def __init__(self, reader: Takes) -> None:
         self._reader = reader
-
-    @property
-    def complete(self) -> bool:
-        return self._reader.complete
 
     def feed(self, event: Any) -> None:  # noqa: ANN401
         self._reader.feed(b"data: " + (event.body or "").encode() + b"\n")
@@ -150,35 +147,30 @@ class _Client:
             return None
         method = str(_given(args, kwargs, "http_method", 0)).lower()
         path, hosts = _given(args, kwargs, "path", 1), sink.settings.provider_hosts
-        base = _base(client, _given(args, kwargs, "http_options", 3))
-        routes = self._routes[bool(client.vertexai)]
-        if method == "get":
-            return self._poll(kind, f"{base}/{path}", client, args, kwargs)
-        if method != "post":
+        base, routes = _base(client, _given(args, kwargs, "http_options", 3)), self._routes[bool(client.vertexai)]
+        route: Route | None = None
+        if method == "post":
+            route = routes.known((base, path)) or routes.find(f"{base}/{path}", hosts, (base, path))
+        elif method == "get":
+            route = routes.poll(f"{base}/{path}", hosts)
+        if route is None:
             return None
-        route = routes.known((base, path)) or routes.find(f"{base}/{path}", hosts, (base, path))
         body = body_of(_given(args, kwargs, "request_dict", 2))
-        return kind(sink, self._call(route, Sent(body, stream=issubclass(kind, _Stream), path=route.path)), route, body), args, kwargs
-
-    def _call(self, route: Route, sent: Sent) -> Any:  # noqa: ANN401
-        """The call of a request; the path alone names a model, and so another one can be put there."""
-        call = call_of(route, sent, self._sdk)
-        named = call.operation == "generate_content" and f"models/{call.request_model}:" in sent.path
-        return replace(call, replaceable=named)
+        call = call_of(route, Sent(body, stream=issubclass(kind, _Stream), path=route.path), self._sdk)
+        # The path alone names the model: another one can be put there.
+        named = call.operation == "generate_content" and f"models/{call.request_model}:" in route.path
+        return kind(sink, replace(call, replaceable=named), route, body), args, kwargs
 
     def download(self, client: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
         """Files that are fetched."""
-        if self._watch.on() is None:
-            return None
-        base = _base(client, kwargs.get("http_options"))
-        return self._poll(_Download, f"{base}/{_given(args, kwargs, 'path', 0)}", client, args, kwargs)
-
-    def _poll(self, kind: type[Pending], url: str, client: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
         sink = self._watch.on()
-        route = None if sink is None else self._routes[bool(client.vertexai)].poll(url, sink.settings.provider_hosts)
-        if sink is None or route is None:
+        if sink is None:
             return None
-        return kind(sink, call_of(route, Sent({}, path=route.path), self._sdk), route, {}), args, kwargs
+        url = f"{_base(client, kwargs.get('http_options'))}/{_given(args, kwargs, 'path', 0)}"
+        route = self._routes[bool(client.vertexai)].poll(url, sink.settings.provider_hosts)
+        if route is None:
+            return None
+        return _Download(sink, call_of(route, Sent({}, path=route.path), self._sdk), route, {}), args, kwargs
 
     def interaction(self, _: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
         """A request of Interactions and what else Speakeasy generated: an HTTP request that is ready to be sent."""
@@ -188,10 +180,16 @@ class _Client:
         request = _given(args, kwargs, "request", 1)
         hosts, url = sink.settings.provider_hosts, str(request.url)
         routes = self._routes["/projects/" in url]
-        route = {"POST": routes.find, "GET": routes.poll}.get(request.method, lambda *_: None)(url, hosts)
+        route: Route | None = None
+        if request.method == "POST":
+            route = routes.find(url, hosts)
+        elif request.method == "GET":
+            route = routes.poll(url, hosts)
         if route is None:
             return None
-        body = parse_json(request.content) or {}
+        body: Mapping[str, Any] = {}
+        with suppress(RuntimeError):  # a file that is sent as it is read
+            body = parse_json(request.content) or {}
         sent = Sent(body, stream=bool(_given(args, kwargs, "stream", 3)), path=route.path)
         call = replace(call_of(route, sent, self._sdk), replaceable=False)  # the request is written already
         return _Speakeasy(sink, call, route, body), args, kwargs

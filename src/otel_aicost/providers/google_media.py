@@ -87,12 +87,12 @@ def describe_video(sent: Sent) -> Description:
     """The seconds asked for, in all of the videos."""
     asked, wanted = mapping(asked_of_video(sent.body)["asked"]), mapping(sent.body.get("parameters"))
     try:
-        seconds = quantity(asked["seconds"], "durationSeconds") * quantity(wanted.get("sampleCount") or 1, "sampleCount")
+        seconds = quantity(asked["seconds"], "durationSeconds") * quantity(
+            wanted.get("sampleCount") or 1, "sampleCount"
+        )
     except AbsurdUsageError:
         return Description(model_of(sent.path))
-    return Description(
-        model_of(sent.path), usage={"output_video_seconds": seconds}, conditions=asked["conditions"]
-    )
+    return Description(model_of(sent.path), usage={"output_video_seconds": seconds}, conditions=asked["conditions"])
 
 
 def read_video_begun(body: Json) -> Reading:

@@ -19,7 +19,7 @@ from otel_aicost.providers.base import (
     quantity,
     text,
 )
-from otel_aicost.providers.google_content import describe, model_of, name_of, read
+from otel_aicost.providers.google_content import describe, name_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,7 @@ def describe_cache(sent: Sent) -> Description:
 
 
 def read_cache(body: Json) -> Reading:
-    """Storage, by tokens and hours up to the expiry that was agreed on: deleted earlier it costs less, kept longer more."""
+    """Storage, by tokens and hours up to the expiry agreed on: deleted earlier it costs less, kept longer more."""
     model, usage = name_of(body.get("model")), mapping(body.get("usageMetadata"))
     begun, ends = moment(body.get("createTime")), moment(body.get("expireTime"))
     if usage.get("totalTokenCount") is None or begun is None or ends is None:
@@ -108,7 +108,9 @@ def read_vertex_cache(body: Json) -> Reading:
     stored = read_cache(body)
     if stored.usage is None:
         return stored
-    return Reading(stored.model, usage={"input_tokens": mapping(body["usageMetadata"])["totalTokenCount"]}, others=(stored,))
+    return Reading(
+        stored.model, usage={"input_tokens": mapping(body["usageMetadata"])["totalTokenCount"]}, others=(stored,)
+    )
 
 
 def moment(value: object) -> int | None:
@@ -123,10 +125,6 @@ def moment(value: object) -> int | None:
 def whole(value: object) -> object:
     """Google writes some counts as text."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 else value  # noqa: PLR2004
-
-
-def describe_poll(sent: Sent) -> Description:
-    return Description(model_of(sent.path) if "models/" in sent.path else None)
 
 
 _STARTED = Endpoint("batch", read_begun, describe)

@@ -177,5 +177,9 @@ def interaction(usage: Usage) -> dict[str, Any]:
         "total_thought_tokens": usage.reasoning_tokens,
         "total_tool_use_tokens": 0,
         "total_tokens": usage.input_tokens + usage.output_tokens,
-        **({"grounding_tool_count": [{"type": "google_search", "count": usage.web_searches}]} if usage.web_searches else {}),
+        **(
+            {"grounding_tool_count": [{"type": "google_search", "count": usage.web_searches}]}
+            if usage.web_searches
+            else {}
+        ),
     }

@@ -1,4 +1,4 @@
-"""Google's Gemini, as the Gemini API and Vertex AI serve it: content, embeddings, images, videos, batches, interactions."""
+"""Google's Gemini, as the Gemini API and Vertex AI serve it: content, embeddings, media, batches, interactions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def generate(exchange: Exchange) -> Answer:
 def stream(exchange: Exchange) -> Answer:
     """POST {model}:streamGenerateContent?alt=sse. Each event repeats the usage so far."""
     chunks = [exchange.event(exchange.finish(event)) for event in _events(exchange)]
-    failure = exchange.event(exchange.reply.error or {"error": {"code": 500, "message": "failed", "status": "INTERNAL"}})
+    failure = exchange.event(
+        exchange.reply.error or {"error": {"code": 500, "message": "failed", "status": "INTERNAL"}}
+    )
     return Answer(chunks, SSE, streamed=True, failure=failure)
 
 
@@ -40,7 +42,9 @@ def embed(exchange: Exchange) -> Answer:
     """POST {model}:batchEmbedContents."""
     values = {"values": [0.5] * DIMENSIONS}
     usage = exchange.usage(lambda used: {"promptTokenCount": used.input_tokens})
-    return exchange.whole({"embeddings": [values for _ in exchange.payload.get("requests") or [0]], "usageMetadata": usage})
+    return exchange.whole(
+        {"embeddings": [values for _ in exchange.payload.get("requests") or [0]], "usageMetadata": usage}
+    )
 
 
 def predict(exchange: Exchange) -> Answer:
@@ -93,7 +97,12 @@ def batch_done(exchange: Exchange) -> Answer:
     """GET batches/{id}: two responses, and a request that failed."""
     model = exchange.reply.model or SAMPLE_MODEL
     lines = [
-        {"response": {**_content(exchange, [{"text": exchange.text}], last=True), "responseId": f"{exchange.route['id']}{n}"}}
+        {
+            "response": {
+                **_content(exchange, [{"text": exchange.text}], last=True),
+                "responseId": f"{exchange.route['id']}{n}",
+            }
+        }
         for n in range(2)
     ]
     output = {"inlinedResponses": {"inlinedResponses": [*lines, {"error": {"code": 3, "message": "no"}}]}}
@@ -129,14 +138,14 @@ def interactions(exchange: Exchange) -> Answer:
         return exchange.whole(whole)
     begun = {key: value for key, value in whole.items() if key not in {"usage", "steps"}} | {"status": "in_progress"}
     deltas = [{"type": "text", "text": piece} for piece in exchange.pieces]
-    events = [
+    events: list[dict[str, Any]] = [
         {"event_type": "interaction.created", "interaction": begun},
         {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}},
         *({"event_type": "step.delta", "index": 0, "delta": delta} for delta in deltas),
         {"event_type": "step.stop", "index": 0},
         {"event_type": "interaction.completed", "interaction": {k: v for k, v in whole.items() if k != "steps"}},
     ]
-    chunks = [exchange.event(event, str(event["event_type"])) for event in events]
+    chunks = [exchange.event(event, event["event_type"]) for event in events]
     return Answer([*chunks, b"event: done\ndata: [DONE]\n\n"], SSE, streamed=True)
 
 
