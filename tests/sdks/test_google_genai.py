@@ -39,6 +39,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The generate_(images|videos) method"),
     pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession"),  # the SDK's own
     pytest.mark.filterwarnings("ignore:.*[iI]nteractions.* experimental"),
+    pytest.mark.filterwarnings("ignore:Async interactions client cannot use aiohttp"),
 ]
 
 
