@@ -55,4 +55,4 @@ def wrappers(watch: Watch, sdk: Sdk, _: Any) -> Mapping[str, Mapping[str, Wrappe
 
 
 def _given(args: Any, kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
-    return dict(zip(_ORDER, args, strict=False)) | kwargs
+    return {**dict(zip(_ORDER, args, strict=False)), **kwargs}
