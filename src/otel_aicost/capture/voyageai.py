@@ -30,13 +30,6 @@ class _Request(Pending):
         self.exchange().parsed(body_of(result.data))
         return result
 
-    def as_admitted(self, args: Any, kwargs: Any) -> tuple[Any, Any]:  # noqa: ANN401
-        call = self.opened.call
-        if call.asked_model is None:
-            return args, kwargs
-        given = _given(args, kwargs)
-        return args[len(_ORDER) :], {**given, "params": {**given["params"], "model": call.request_model}}
-
 
 def wrappers(watch: Watch, sdk: Sdk, _: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401 - the SDK's module
     """What to wrap: class -> method -> wrapper."""
@@ -49,7 +42,8 @@ def wrappers(watch: Watch, sdk: Sdk, _: Any) -> Mapping[str, Mapping[str, Wrappe
             return None
         route = routes.find(f"{client.base_url}{given['url']}", sink.settings.provider_hosts)
         body = body_of(given.get("params"))
-        return _Request(sink, call_of(route, Sent(body, path=route.path), sdk.name), route, body), args, kwargs
+        call = call_of(route, Sent(body, path=route.path), sdk.name, replaceable=False)
+        return _Request(sink, call, route, body), args, kwargs
 
     return {"APIRequestor": {"request": around(begin), "arequest": around_async(begin)}}
 
