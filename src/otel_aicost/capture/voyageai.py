@@ -40,7 +40,8 @@ def wrappers(watch: Watch, sdk: Sdk, _: Any) -> Mapping[str, Mapping[str, Wrappe
         given = _given(args, kwargs)
         if sink is None or given["method"].lower() != "post":
             return None
-        route = routes.find(f"{client.base_url}{given['url']}", sink.settings.provider_hosts)
+        base = getattr(client, "base_url", None) or client.api_base  # as it was called at first
+        route = routes.find(f"{base}{given['url']}", sink.settings.provider_hosts)
         body = body_of(given.get("params"))
         call = call_of(route, Sent(body, path=route.path), sdk.name, replaceable=False)
         return _Request(sink, call, route, body), args, kwargs
