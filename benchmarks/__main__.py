@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 
-from benchmarks import budgets, durability, memory, pricing, report, rounds, scrape, startup
+from benchmarks import budgets, durability, memory, pricing, report, rounds, scrape, startup, supported
 from benchmarks.calls import WORKLOADS
 from benchmarks.setups import SETUPS
 
@@ -112,10 +114,40 @@ def scraped(options: argparse.Namespace) -> str:
     )
 
 
+def support(options: argparse.Namespace) -> str:
+    with tempfile.TemporaryDirectory(prefix="aicost-benchmarks-") as name:
+        found = supported.packages(Path(name))
+        begun = supported.begin(found, 4 if options.quick else 15)
+        _progress("calls of both")
+        pairs = supported.call(found, options.rounds)
+    whole, alone = begun["whole"], begun["alone"]
+    figures = {
+        "CPU ms to import it and `instrument()`": [[one.instrumented for one in each] for each in (whole, alone)],
+        "CPU ms more of ours at `import openai`": [[one.sdk for one in each] for each in (whole, alone)],
+        "CPU ms of both and of `import openai` itself": [[one.program for one in each] for each in (whole, alone)],
+        "CPU µs of a chat, all of it": [[on for _, on in pairs[name]] for name in ("whole", "alone")],
+    }
+    rows = [
+        [
+            "", f"{whole[0].sdks} SDKs, {whole[0].providers} providers",
+            f"{alone[0].sdks} SDK, {alone[0].providers} provider", "ratio",
+        ]
+    ]  # fmt: skip
+    for title, each in figures.items():
+        one = supported.both(*each)
+        rows.append([title, f"{one.whole:,.1f}", f"{one.alone:,.1f}", f"**{one.ratio:.3f}** ± {one.spread:.3f}"])
+    return (
+        "## What is supported and not used\n\nThe package as it is, beside a copy with OpenAI alone in its tables, in "
+        f"turn: {len(whole)} fresh processes of each, and {len(pairs['whole'])} batches of calls. The ratio is the "
+        "median of those measured beside each other, ± half their interquartile range.\n\n" + report.table(rows)
+    )
+
+
 PARTS = {
     "calls": calls,
     "price": price,
     "start": start,
+    "supported": support,
     "ledger": durable,
     "budgets": budget,
     "scrape": scraped,

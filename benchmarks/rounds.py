@@ -28,9 +28,10 @@ class Added:
 class Child:
     """A process with one set-up."""
 
-    def __init__(self, setup: str) -> None:
+    def __init__(self, setup: str, environment: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.batches", setup],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
