@@ -21,6 +21,8 @@ class Sdk(NamedTuple):
 SDKS: tuple[Sdk, ...] = (
     Sdk("openai", "stainless", "openai._base_client"),
     Sdk("anthropic", "stainless", "anthropic._base_client"),
+    Sdk("botocore", "botocore", "botocore.client", "aws.bedrock"),
+    Sdk("aiobotocore", "botocore", "aiobotocore.client", "aws.bedrock"),
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),
