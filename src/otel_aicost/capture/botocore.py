@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_aicost.capture.boundary import Pending, around, around_async
-from otel_aicost.capture.botocore_bodies import MessageReader, watch_body, watch_events
+from otel_aicost.capture.botocore_bodies import MessageReader, tees_of, watch_body, watch_events
 from otel_aicost.capture.readers import parse_json
 from otel_aicost.capture.routes import Routes, call_of
 from otel_aicost.providers.base import Sent
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from otel_aicost.capture.routes import Route
     from otel_aicost.capture.sdks import Sdk
 
-SERVICES: Mapping[str, frozenset[str] | None] = {"bedrock-runtime": None, "bedrock-agent-runtime": frozenset({"Rerank"})}
+SERVICES: Mapping[str, frozenset[str] | None] = {
+    "bedrock-runtime": None,
+    "bedrock-agent-runtime": frozenset({"Rerank"}),
+}
 """Service -> the operations that are seen; `None`: each one that a provider knows."""
 
 
@@ -93,8 +96,10 @@ class _Clients:
         return self._routes.find(url, sink.settings.provider_hosts, (base, operation.name))
 
 
-def wrappers(watch: Watch, sdk: Sdk, _: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401 - the SDK's module
+def wrappers(watch: Watch, sdk: Sdk, module: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401 - the SDK's
     """What to wrap: class -> method -> wrapper."""
+    if sdk.module == "aiobotocore.response":
+        return tees_of(module)
     clients = _Clients(watch, sdk)
     if sdk.name == "aiobotocore":
         return {"AioBaseClient": {"_make_api_call": around_async(clients.begin)}}
@@ -110,5 +115,7 @@ def _asked(params: Mapping[str, Any]) -> dict[str, Any]:
     given = params.get("body")
     if given is None:
         return {**params, "model": params.get("modelId")}
-    native = parse_json(given) if isinstance(given, (bytes, bytearray, str)) else None  # a file is not ours to read
+    if isinstance(given, str):
+        given = given.encode("utf-8", "replace")
+    native = parse_json(bytes(given)) if isinstance(given, (bytes, bytearray)) else None  # a file is not ours to read
     return {**(native or {}), "modelId": params.get("modelId"), "model": None}

@@ -1,8 +1,8 @@
 """Bodies of Amazon's SDKs that are still to be read: seen as the application reads them, and of the same type.
 
 A stream of events keeps an iterator of raw messages, which is looked at in passing. A `StreamingBody` can be read once
-and in many ways (whole, in parts, by lines, as a file), all of which end in a few functions of one instance; those
-are shadowed until the body ends. Bytes and their order stay as they are.
+and in many ways (whole, in parts, by lines, as a file), all of which end in a few functions of what it reads from;
+those are shadowed until the body ends. Bytes and their order stay as they are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from base64 import b64decode
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from otel_aicost.capture.boundary import attempt
@@ -17,9 +18,13 @@ from otel_aicost.capture.events import AsyncEvents, EventReader, Events, ended, 
 from otel_aicost.capture.readers import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from otel_aicost.capture.body import End, Observation
+    from otel_aicost.capture.boundary import Wrapper
+
+_TEE = "_otel_aicost"
+"""Under this name an asynchronous body has its tee, until it ends."""
 
 
 class MessageReader(EventReader):
@@ -66,30 +71,80 @@ def _end_if_failed(observation: Observation) -> None:
 
 def watch_events(stream: Any, observation: Observation) -> None:  # noqa: ANN401 - botocore's or aiobotocore's
     """Let `observation` see the messages of an `EventStream`, and that it is closed."""
-    messages = stream._event_generator  # noqa: SLF001
-    kind, alive = type(stream), weakref.ref(stream)
+    messages, raw = stream._event_generator, stream._raw_stream  # noqa: SLF001
     wrapped = _AsyncMessages if hasattr(messages, "__anext__") else _Messages
-
-    def close() -> Any:  # noqa: ANN401
-        ended(observation, "closed", None)
-        return kind.close(alive())
-
     stream._event_generator = wrapped(messages, observation)  # noqa: SLF001
-    stream.close = close
+    stream.close = _closing(stream, raw, partial(ended, observation, "closed", None))
 
 
 def watch_body(body: Any, observation: Observation) -> None:  # noqa: ANN401 - as above
     """Let `observation` see the bytes of a `StreamingBody`, however they are read."""
     tee = _Tee(body, observation)
     if inspect.iscoroutinefunction(type(body).read):
-        tee.shadow(body, {"read": tee.read_async, "readinto": tee.readinto_async, "close": tee.close})
+        body.__dict__[_TEE] = tee
+        tee.watch(body, (_TEE,))
         return
     raw = body._raw_stream  # noqa: SLF001 - what `with body as raw` gives, and where every way of reading ends
-    tee.shadow(body, {"close": tee.close})
-    if hasattr(raw, "__dict__"):
-        tee.shadow(raw, {"read": tee.read, "read1": tee.read, "read_chunked": tee.read_chunked})
-    else:
-        tee.shadow(body, {"read": tee.read})
+    source = raw if hasattr(raw, "__dict__") else body
+    body.close = _closing(body, raw, partial(tee.end, "closed", None))
+    functions = {"read": tee.read, "read1": tee.read, "read_chunked": tee.read_chunked}
+    known = {name: getattr(type(source), name, None) for name in functions}
+    alive = weakref.ref(source)
+    source.__dict__.update({name: functions[name](it, alive) for name, it in known.items() if it is not None})
+    tee.watch(source, tuple(known))
+    tee.watch(body, ("close",), to_its_end=False)
+
+
+def _closing(owner: Any, raw: Any, tell: Callable[[], None]) -> Callable[[], Any]:  # noqa: ANN401
+    """What stands over `close` of `owner`, without holding it: in `answer()["body"].close()` it is gone by then."""
+    kind, alive = type(owner), weakref.ref(owner)
+
+    def close() -> Any:  # noqa: ANN401
+        tell()
+        here = alive()
+        return raw.close() if here is None else kind.close(here)
+
+    return close
+
+
+def tees_of(module: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401 - `aiobotocore.response`
+    """What to wrap of the classes of asynchronous bodies: a function on one instance would have to hold it."""
+    found = [name for name in ("AioStreamingBody", "AioHttpxStreamingBody", "StreamingBody") if hasattr(module, name)]
+    kinds = {id(getattr(module, name)): name for name in reversed(found)}
+    return {name: {"read": _read_async, "readinto": _readinto_async, "close": _close_async} for name in kinds.values()}
+
+
+async def _read_async(wrapped: Callable[..., Any], body: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+    tee = vars(body).get(_TEE)
+    if tee is None:
+        return await wrapped(*args, **kwargs)
+    try:
+        data = await wrapped(*args, **kwargs)
+    except BaseException as error:
+        tee.end("failed", error)
+        raise
+    attempt(tee.took, data, _amount(args, kwargs))
+    return data
+
+
+async def _readinto_async(wrapped: Callable[..., Any], body: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+    tee = vars(body).get(_TEE)
+    if tee is None:
+        return await wrapped(*args, **kwargs)
+    try:
+        size = await wrapped(*args, **kwargs)
+    except BaseException as error:
+        tee.end("failed", error)
+        raise
+    attempt(tee.filled, size, *args, **kwargs)
+    return size
+
+
+def _close_async(wrapped: Callable[..., Any], body: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+    tee = vars(body).get(_TEE)
+    if tee is not None:
+        tee.end("closed", None)
+    return wrapped(*args, **kwargs)  # of some transports it is a coroutine
 
 
 class _Tee:
@@ -105,15 +160,11 @@ class _Tee:
         self._busy = False
         self._shadowed: list[tuple[weakref.ref[Any], str]] = []
 
-    def shadow(self, target: Any, functions: dict[str, Callable[..., Callable[..., Any]]]) -> None:  # noqa: ANN401
-        """Put `functions` over those of `target` that it has; without a strong reference to it."""
+    def watch(self, target: Any, names: tuple[str, ...], *, to_its_end: bool = True) -> None:  # noqa: ANN401
+        """`names` were put on `target`, until the body ends; `to_its_end`: with that object the body is gone."""
         alive = weakref.ref(target)
-        for name, over in functions.items():
-            original = getattr(type(target), name, None)
-            if original is not None:
-                target.__dict__[name] = over(original, alive)
-                self._shadowed.append((alive, name))
-        if "read" in functions:
+        self._shadowed += [(alive, name) for name in names]
+        if to_its_end:
             finalizer = weakref.finalize(target, self._observation.drop)
             finalizer.atexit = False
 
@@ -131,38 +182,10 @@ class _Tee:
                 raise
             finally:
                 self._busy = False
-            self.took(data, _amount(args, kwargs))
+            attempt(self.took, data, _amount(args, kwargs))
             return data
 
         return read
-
-    def read_async(self, original: Callable[..., Any], alive: weakref.ref[Any]) -> Callable[..., Any]:
-        """As `read`."""
-
-        async def read(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            try:
-                data = await original(alive(), *args, **kwargs)
-            except BaseException as error:
-                self.end("failed", error)
-                raise
-            self.took(data, _amount(args, kwargs))
-            return data
-
-        return read
-
-    def readinto_async(self, original: Callable[..., Any], alive: weakref.ref[Any]) -> Callable[..., Any]:
-        """Over `readinto(buffer)`, which does not go through `read`."""
-
-        async def readinto(buffer: Any) -> Any:  # noqa: ANN401
-            try:
-                size = await original(alive(), buffer)
-            except BaseException as error:
-                self.end("failed", error)
-                raise
-            self.took(bytes(buffer[:size]), len(buffer))
-            return size
-
-        return readinto
 
     def read_chunked(self, original: Callable[..., Any], alive: weakref.ref[Any]) -> Callable[..., Any]:
         """Over urllib3's iterator of a chunked body."""
@@ -173,14 +196,9 @@ class _Tee:
 
         return read_chunked
 
-    def close(self, original: Callable[..., Any], alive: weakref.ref[Any]) -> Callable[..., Any]:
-        """Over `close`, which is a coroutine function with some transports."""
-
-        def close() -> Any:  # noqa: ANN401
-            self.end("closed", None)
-            return original(alive())
-
-        return close
+    def filled(self, size: int, b: Any) -> None:  # noqa: ANN401 - `b` is what `readinto` calls it
+        """Look at what was read into a buffer."""
+        self.took(bytes(b[:size]), len(b))
 
     def took(self, data: Any, amount: int | None) -> None:  # noqa: ANN401
         """Look at what was read; `amount` is how much was asked for, `None` for all."""
@@ -223,7 +241,7 @@ class _Chunks:
         except BaseException as error:
             self._tee.end("failed", error)
             raise
-        self._tee.took(chunk, len(chunk))
+        attempt(self._tee.took, chunk, len(chunk))
         return chunk
 
 

@@ -23,6 +23,7 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("anthropic", "stainless", "anthropic._base_client"),
     Sdk("botocore", "botocore", "botocore.client", "aws.bedrock"),
     Sdk("aiobotocore", "botocore", "aiobotocore.client", "aws.bedrock"),
+    Sdk("aiobotocore", "botocore", "aiobotocore.response", "aws.bedrock"),
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),

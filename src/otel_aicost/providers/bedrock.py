@@ -6,9 +6,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.htm
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from otel_aicost.model import Conditions, Quantity, Reading
+from otel_aicost.model import NO_USAGE, Conditions, Reading, Usage
 from otel_aicost.providers.base import (
     AbsurdUsageError,
     Description,
@@ -34,10 +32,8 @@ from otel_aicost.providers.bedrock_native import (
     units,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 SECONDS_OF_A_SHOT = 6
+LONGEST = 3600
 
 
 def describe(sent: Sent) -> Description:
@@ -85,7 +81,9 @@ def describe_rerank(sent: Sent) -> Description:
     """Billed by the query and hundred documents, which the request tells."""
     asked = mapping(mapping(sent.body.get("rerankingConfiguration")).get("bedrockRerankingConfiguration"))
     model = model_id(mapping(asked.get("modelConfiguration")).get("modelArn"))
-    return Description(model, usage=rerank_searches(sent.body.get("sources"), len(items(sent.body.get("queries"))) or 1))
+    return Description(
+        model, usage=rerank_searches(sent.body.get("sources"), len(items(sent.body.get("queries"))) or 1)
+    )
 
 
 def describe_job(sent: Sent) -> Description:
@@ -93,15 +91,14 @@ def describe_job(sent: Sent) -> Description:
     wanted = mapping(sent.body.get("modelInput"))
     video = mapping(wanted.get("videoGenerationConfig"))
     shots = len(items(mapping(wanted.get("multiShotManualParams")).get("shots"))) * SECONDS_OF_A_SHOT
-    seconds = shots or video.get("durationSeconds")
-    known: Mapping[str, Quantity] = {"output_video_seconds": seconds} if _is_count(seconds) else {}
     size = text(video.get("dimension"))
+    known = _seconds(shots or video.get("durationSeconds"))
     found: Conditions = {"size": size} if size else {}
     return Description(model_id(sent.body.get("modelId")), usage=known, conditions=found)
 
 
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 < value < 10_000  # noqa: PLR2004 - hours of video are no clip
+def _seconds(value: object) -> Usage:
+    return {"output_video_seconds": value} if type(value) is int and 0 < value <= LONGEST else NO_USAGE
 
 
 CONVERSE = Endpoint("chat", read, describe, headers=headers)

@@ -221,13 +221,21 @@ def _usage(body: Json) -> dict[str, Quantity] | None:
         return {"output_images": len(images)}
     if _operation(body) == "rerank":
         return quantities(body, _SEARCHES) or None
-    return (
-        _of_vendor(mapping(body.get("usage")))
-        or converse_usage(mapping(body.get(METRICS)))
-        or converse_usage(mapping(body.get(HEADERS)))
-        or _flat(body)
-        or None
-    )
+    vendor, metered = _of_vendor(mapping(body.get("usage"))), converse_usage(mapping(body.get(METRICS)))
+    if metered is not None:
+        return _both(vendor or {}, metered)
+    return vendor or converse_usage(mapping(body.get(HEADERS))) or _flat(body) or None
+
+
+def _both(vendor: dict[str, Quantity], metered: dict[str, Quantity]) -> dict[str, Quantity]:
+    """What Amazon metered is what it bills; the vendor tells more of what was written to a cache, and of reasoning."""
+    cached = ("cache_read_tokens", "cache_write_tokens")
+    if any(meter in vendor for meter in cached) and not any(meter in metered for meter in cached):
+        return vendor  # metered in a way that leaves the cache out
+    more = {meter: vendor[meter] for meter in (*_LIFETIMES.values(), "web_searches") if meter in vendor}
+    if vendor.get("reasoning_tokens", 0) <= metered.get("output_tokens", 0) and "reasoning_tokens" in vendor:
+        more["reasoning_tokens"] = vendor["reasoning_tokens"]
+    return {**more, **metered}
 
 
 def _of_vendor(usage: Json) -> dict[str, Quantity] | None:

@@ -66,7 +66,9 @@ def count_tokens(exchange: Exchange) -> Answer:
 
 def async_invoke(exchange: Exchange) -> Answer:
     """POST /async-invoke."""
-    return exchange.whole({"invocationArn": f"arn:aws:bedrock:us-east-1:000000000000:async-invoke/{exchange.id('')[:12]}"})
+    return exchange.whole(
+        {"invocationArn": f"arn:aws:bedrock:us-east-1:000000000000:async-invoke/{exchange.id('')[:12]}"}
+    )
 
 
 def apply_guardrail(exchange: Exchange) -> Answer:

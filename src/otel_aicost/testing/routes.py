@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from otel_aicost.testing import anthropic_wire, maps_wire, openai_audio, openai_chat, openai_images, openai_responses
+from otel_aicost.testing import (
+    anthropic_wire,
+    bedrock_wire,
+    maps_wire,
+    openai_audio,
+    openai_chat,
+    openai_images,
+    openai_responses,
+)
 from otel_aicost.testing import openai_vectors as vectors
 from otel_aicost.testing.exchange import Answer, Exchange
 
