@@ -21,6 +21,7 @@ from otel_aicost.tags import KEY
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from otel_aicost.apis import Api
     from otel_aicost.budgets.budget import OnExceed
 
 DEFAULT_RETENTION_DAYS = 400
@@ -93,6 +94,8 @@ class Settings:
 
     enabled: bool = True
     disabled_sdks: frozenset[str] = frozenset()
+    apis: tuple[Api, ...] = ()
+    """Calls made with httpx or requests that count; of the file, as it was when the process began."""
     ledger: Path | Server | None = field(default_factory=default_ledger)
     """The SQLite file or the PostgreSQL server, or `None`: no ledger."""
     outbox: Path | None = None
@@ -106,6 +109,8 @@ class Settings:
     stream_usage: StreamUsage = "estimate"
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     baggage_keys: tuple[str, ...] = ()
+    price_spans: bool = False
+    """Count the calls that spans of other instrumentations stand for."""
     metric_tags: tuple[str, ...] = ("feature", "team", "job")
     """The tags that metrics, and the ledger's running totals, are kept apart by."""
     config: Path | None = DEFAULT_CONFIG
@@ -310,6 +315,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "stream_usage": (names.ENV_STREAM_USAGE, _stream_usage),
     "tags": (names.ENV_TAGS, _pairs),
     "baggage_keys": (names.ENV_BAGGAGE_KEYS, _words),
+    "price_spans": (names.ENV_PRICE_SPANS, _boolean),
     "metric_tags": (names.ENV_METRIC_TAGS, lambda text: () if text.lower() in _OFF else _words(text)),
     "config": (names.ENV_CONFIG, _config),
     "daily_limit": (names.ENV_DAILY_LIMIT, _dollars),

@@ -11,7 +11,7 @@ import time
 from copy import copy
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from opentelemetry import baggage, context, trace
 
@@ -62,6 +62,23 @@ _loading = threading.Lock()
 if hasattr(os, "register_at_fork"):
     # A child forked in the middle of an import would find that module locked for ever.
     os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)
+
+
+class Watcher(Protocol):
+    """Who has to know which calls our own capture sees."""
+
+    def capturing(self) -> None:
+        """A call is about to be sent, here and now."""
+
+    def captured(self, response_id: str | None) -> None:
+        """A response came."""
+
+
+class Place(NamedTuple):
+    """The span that somebody else has made of a call."""
+
+    trace_id: str | None
+    span_id: str | None
 
 
 class OpenCall:
@@ -136,12 +153,15 @@ class Pipeline:
             self.later(self.warm)
         self._service: str | None = None
         self._once: dict[str, None] = {}
+        self._watcher: Watcher | None = None
 
     def begin(self, call: Call, body: Mapping[str, Any] = NO_PARAMETERS) -> OpenCall:
         """A call is about to be sent: open its span, find its budgets, and see that prices are being loaded."""
         if not self._warming:
             self._warming = True
             self.later(self.warm)
+        if self._watcher is not None and not call.only_with_usage:
+            self._watcher.capturing()
         trace_id = None if self._budgets is None else _trace_id()  # before a span of our own begins one
         span = None
         if self._spans is not None and not call.only_with_usage:
@@ -242,6 +262,8 @@ class Pipeline:
         if nothing or reading.pending or self._counted(opened.call, reading):
             opened.abandon()
             return
+        if self._watcher is not None:
+            self._watcher.captured(reading.response_id)
         span, opened.span = opened.span, None  # a second response of the same call has a span of its own
         if self._catalogue is None:
             forks.before_child_exit(self.flush, first=True)
@@ -307,11 +329,17 @@ class Pipeline:
         return done
 
     def _hand_on(
-        self, record: Record, scopes: tuple[track, ...], span: CallSpan | None, settlement: Settlement | None
+        self,
+        record: Record,
+        scopes: tuple[track, ...],
+        span: CallSpan | None,
+        settlement: Settlement | None,
+        *,
+        spans: bool = True,
     ) -> None:
         for scope in scopes:
             scope.add(record)
-        if self._spans is not None:
+        if spans and self._spans is not None:
             try:
                 self._spans.after(record, span)
             except Exception as error:  # noqa: BLE001 - as above
@@ -329,6 +357,21 @@ class Pipeline:
         self._hand_on(record, opened.tracks, None, self._charge(opened, record))
         return record
 
+    def watched_by(self, watcher: Watcher) -> None:
+        """Tell `watcher` of calls from now on."""
+        self._watcher = watcher
+
+    def adopt(self, call: Call, outcome: Outcome, place: Place) -> None:
+        """Price and hand on a call that somebody else has a span of, in the background; it gets no other span."""
+        if self._counted(call, outcome.reading):
+            return
+        opened = OpenCall(self, replace(call, past=True), None)
+        self.later(lambda: self._adopt(opened, outcome, place))
+
+    def _adopt(self, opened: OpenCall, outcome: Outcome, place: Place) -> None:
+        record = self._price(opened, outcome, place)
+        self._hand_on(record, opened.tracks, None, self._charge(opened, record), spans=False)
+
     def _charge(self, opened: OpenCall, record: Record) -> Settlement | None:
         """Hold what no budget could stop against the budgets it belongs to."""
         if self._budgets is None:
@@ -344,7 +387,7 @@ class Pipeline:
             return
         self._hand_on(record, opened.tracks, span, self._settle(opened, record))
 
-    def _price(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> Record:
+    def _price(self, opened: OpenCall, outcome: Outcome, span: CallSpan | Place | None) -> Record:
         call, reading = opened.call, outcome.reading
         conditions = {**call.conditions, **reading.conditions} or NO_CONDITIONS
         cost, unpriced = self._cost(call, outcome, conditions)

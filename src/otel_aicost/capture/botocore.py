@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_aicost.capture.boundary import Pending, around, around_async
 from otel_aicost.capture.botocore_bodies import MessageReader, tees_of, watch_body, watch_events
+from otel_aicost.capture.boundary import Pending, around, around_async
 from otel_aicost.capture.readers import parse_json
 from otel_aicost.capture.routes import Routes, call_of
 from otel_aicost.providers.base import Sent

@@ -100,7 +100,7 @@ def _closing(owner: Any, raw: Any, tell: Callable[[], None]) -> Callable[[], Any
     kind, alive = type(owner), weakref.ref(owner)
 
     def close() -> Any:  # noqa: ANN401
-        tell()
+        attempt(tell)
         here = alive()
         return raw.close() if here is None else kind.close(here)
 
@@ -121,9 +121,9 @@ async def _read_async(wrapped: Callable[..., Any], body: Any, args: Any, kwargs:
     try:
         data = await wrapped(*args, **kwargs)
     except BaseException as error:
-        tee.end("failed", error)
+        attempt(tee.end, "failed", error)
         raise
-    attempt(tee.took, data, _amount(args, kwargs))
+    attempt(tee.given, data, args, kwargs)
     return data
 
 
@@ -134,7 +134,7 @@ async def _readinto_async(wrapped: Callable[..., Any], body: Any, args: Any, kwa
     try:
         size = await wrapped(*args, **kwargs)
     except BaseException as error:
-        tee.end("failed", error)
+        attempt(tee.end, "failed", error)
         raise
     attempt(tee.filled, size, *args, **kwargs)
     return size
@@ -143,7 +143,7 @@ async def _readinto_async(wrapped: Callable[..., Any], body: Any, args: Any, kwa
 def _close_async(wrapped: Callable[..., Any], body: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
     tee = vars(body).get(_TEE)
     if tee is not None:
-        tee.end("closed", None)
+        attempt(tee.end, "closed", None)
     return wrapped(*args, **kwargs)  # of some transports it is a coroutine
 
 
@@ -178,11 +178,11 @@ class _Tee:
             try:
                 data = original(alive(), *args, **kwargs)
             except BaseException as error:
-                self.end("failed", error)
+                attempt(self.end, "failed", error)
                 raise
             finally:
                 self._busy = False
-            attempt(self.took, data, _amount(args, kwargs))
+            attempt(self.given, data, args, kwargs)
             return data
 
         return read
@@ -190,11 +190,16 @@ class _Tee:
     def read_chunked(self, original: Callable[..., Any], alive: weakref.ref[Any]) -> Callable[..., Any]:
         """Over urllib3's iterator of a chunked body."""
 
-        def read_chunked(*args: Any, **kwargs: Any) -> Iterator[bytes]:
+        def read_chunked(*args: Any, **kwargs: Any) -> Iterator[bytes]:  # noqa: ANN401
             chunks = original(alive(), *args, **kwargs)
             return chunks if self._busy else _Chunks(chunks, self)
 
         return read_chunked
+
+    def given(self, data: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ANN401
+        """Look at what `read` gave for its arguments."""
+        amount = args[0] if args else kwargs.get("amt")
+        self.took(data, amount if isinstance(amount, int) and amount >= 0 else None)
 
     def filled(self, size: int, b: Any) -> None:  # noqa: ANN401 - `b` is what `readinto` calls it
         """Look at what was read into a buffer."""
@@ -236,15 +241,10 @@ class _Chunks:
         try:
             chunk = next(self._chunks)
         except StopIteration:
-            self._tee.end("read", None)
+            attempt(self._tee.end, "read", None)
             raise
         except BaseException as error:
-            self._tee.end("failed", error)
+            attempt(self._tee.end, "failed", error)
             raise
         attempt(self._tee.took, chunk, len(chunk))
         return chunk
-
-
-def _amount(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int | None:
-    amount = args[0] if args else kwargs.get("amt")
-    return amount if isinstance(amount, int) and amount >= 0 else None

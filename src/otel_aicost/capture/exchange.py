@@ -143,8 +143,9 @@ class Exchange:
             return "invalid", NO_USAGE, False
         streamed = self._reader is not None and not isinstance(self._reader, JsonReader)
         if reading.usage is not None and (reading.final or not streamed):
-            return "reported", reading.usage, False
-        if not endpoint.body or (known and reading.usage is None and reading.error is None):
+            return "reported", {**known, **reading.usage} if endpoint.adds else reading.usage, False
+        told = known and reading.usage is None and reading.error is None and not endpoint.adds
+        if told or not endpoint.body:  # the request alone tells
             return "reported", known, False
         if endpoint.free or reading.error is not None:
             return "none", NO_USAGE, False

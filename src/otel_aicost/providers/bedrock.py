@@ -103,7 +103,14 @@ def _seconds(value: object) -> Usage:
 
 CONVERSE = Endpoint("chat", read, describe, headers=headers)
 CONVERSE_STREAM = Endpoint(
-    "chat", read, describe, fragment=fragment, ends=(b'"metadata"',), text=("text", "input"), headers=headers
+    "chat",
+    read,
+    describe,
+    fragment=fragment,
+    marks=(b'"usage"', b'"stopReason"'),
+    ends=(b'"metadata"',),
+    text=("text", "input"),
+    headers=headers,
 )
 PROVIDER = Provider(
     "aws.bedrock",

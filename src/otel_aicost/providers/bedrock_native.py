@@ -118,10 +118,10 @@ def converse_usage(usage: Json) -> dict[str, Quantity] | None:
 
 def conditions(body: Json) -> Conditions:
     """Tier and speed the answer really had, where they are not the standard ones."""
-    found = {}
-    tier = mapping(body.get("serviceTier")).get("type")
+    found: dict[str, str] = {}
+    tier = text(mapping(body.get("serviceTier")).get("type"))
     if tier in _TIERS:
-        found["service_tier"] = str(tier)
+        found["service_tier"] = tier
     if mapping(body.get("performanceConfig")).get("latency") == "optimized":
         found["speed"] = "optimized"
     return found
