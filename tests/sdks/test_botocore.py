@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError, EventStreamError, ReadTimeoutError,
 from botocore.response import StreamingBody
 
 from capture.holding import starting
+from capture.test_every_failure import BREAKABLE, FUNCTIONS, failing
 from capture.world import Counting, left_alone, settings
 from otel_aicost import BudgetExceeded, faults, tags
 from otel_aicost.observers.spans import SpanObserver
@@ -691,6 +692,51 @@ async def test_errors_and_budgets_are_the_same_asynchronously(aio, provider, hel
         with pytest.raises(client.exceptions.ThrottlingException):
             await client.count_tokens(modelId=CLAUDE, input={"converse": {"messages": SAID}})
     assert [record.status for record in counting.records] == ["blocked", "error"]
+
+
+# --- failures of ours -------------------------------------------------------------------------------------------------
+
+OURS = [name for name in BREAKABLE if name.startswith(("capture.botocore", "providers.bedrock"))]
+
+
+async def everything(client, aio_client, provider):
+    """Each kind of answer, read and left and failed: what an application gets of it."""
+    provider.reset()
+    provider.always(Reply(usage=USED))
+    got = [without_ids(client.converse(**ASKED)), list(client.converse_stream(**ASKED)["stream"])]
+    got += [WAYS[way](client.invoke_model(**NATIVE)["body"]) for way in ("whole", "parts", "raw stream")]
+    got.append(list(client.invoke_model_with_response_stream(**NATIVE)["body"]))
+    client.invoke_model(**NATIVE)["body"].close()
+    client.converse_stream(**ASKED)["stream"].close()
+    got += [await way((await aio_client.invoke_model(**NATIVE))["body"]) for way in (whole, in_place)]
+    (await aio_client.invoke_model(**NATIVE))["body"].close()
+    got.append([event async for event in (await aio_client.converse_stream(**ASKED))["stream"]])
+    provider.next(Reply(usage=USED, chunk_bytes=40), Reply(usage=USED, error_after=3))
+    got.append(client.invoke_model(**NATIVE)["body"].readlines())
+    for failing_call in (lambda: list(client.converse_stream(**ASKED)["stream"]), lambda: client.converse(**ASKED)):
+        with pytest.raises(ClientError) as caught:
+            failing_call()
+        got.append((type(caught.value).__name__, str(caught.value)))
+        provider.fail(429)
+    provider.reset()
+    provider.next(Reply(usage=USED, chunk_bytes=40, drop_after=2))
+    with pytest.raises(ResponseStreamingError):
+        client.invoke_model(**NATIVE)["body"].read()
+    return got
+
+
+UNCOUNTED = []
+"""What `everything` gives without us, once it was asked."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets of streams that failed
+@pytest.mark.parametrize("name", OURS)
+async def test_a_function_that_fails_is_not_noticed(client, aio, provider, name):
+    """Same answers, same exceptions, whatever of ours is broken."""
+    async with aio as aio_client:
+        UNCOUNTED[:] = UNCOUNTED or [await everything(client, aio_client, provider)]
+        with failing(FUNCTIONS[name]), Counting(settings(provider, "aws.bedrock")):
+            assert await everything(client, aio_client, provider) == UNCOUNTED[0]
 
 
 # --- coming and going -------------------------------------------------------------------------------------------------
