@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_aicost.capture.botocore_bodies import MessageReader, tees_of, watch_body, watch_events
+from otel_aicost.capture.botocore_bodies import MessageReader, is_body, tees_of, watch_body, watch_events
 from otel_aicost.capture.boundary import Pending, around, around_async
 from otel_aicost.capture.readers import parse_json
 from otel_aicost.capture.routes import Routes, call_of
@@ -50,7 +50,7 @@ class _Request(Pending):
             if hasattr(value, "_event_generator"):
                 watch_events(value, exchange.watch_events(headers, MessageReader))
                 break
-            if hasattr(value, "_raw_stream"):
+            if is_body(value):
                 watch_body(value, exchange.watch(headers))
                 break
         else:

@@ -81,8 +81,12 @@ def watch_body(body: Any, observation: Observation) -> None:  # noqa: ANN401 - a
     """Let `observation` see the bytes of a `StreamingBody`, however they are read."""
     tee = _Tee(body, observation)
     if inspect.iscoroutinefunction(type(body).read):
-        body.__dict__[_TEE] = tee
-        tee.watch(body, (_TEE,))
+        response = getattr(body, "__wrapped__", body)
+        response.__dict__[_TEE] = tee
+        tee.watch(response, (_TEE,))
+        if response is not body:  # before aiobotocore 3.6, what `async with body as response` gives
+            response.__dict__["read"] = tee.read_whole(type(response).read, weakref.ref(response))
+            tee.watch(response, ("read",), to_its_end=False)
         return
     raw = body._raw_stream  # noqa: SLF001 - what `with body as raw` gives, and where every way of reading ends
     source = raw if hasattr(raw, "__dict__") else body
@@ -109,9 +113,24 @@ def _closing(owner: Any, raw: Any, tell: Callable[[], None]) -> Callable[[], Any
 
 def tees_of(module: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401 - `aiobotocore.response`
     """What to wrap of the classes of asynchronous bodies: a function on one instance would have to hold it."""
-    found = [name for name in ("AioStreamingBody", "AioHttpxStreamingBody", "StreamingBody") if hasattr(module, name)]
-    kinds = {id(getattr(module, name)): name for name in reversed(found)}
-    return {name: {"read": _read_async, "readinto": _readinto_async, "close": _close_async} for name in kinds.values()}
+    over = {"read": _read_async, "readinto": _readinto_async, "close": _close_async}
+    names = (
+        "StreamingBody",
+        "AioStreamingBody",
+        "AioHttpxStreamingBody",
+    )  # the first is another name of the second, or
+    kinds = {
+        getattr(module, name): name for name in names if hasattr(module, name)
+    }  # all there was before aiobotocore 3
+    return {
+        name: {method: wrapper for method, wrapper in over.items() if hasattr(kind, method)}
+        for kind, name in kinds.items()
+    }
+
+
+def is_body(value: Any) -> bool:  # noqa: ANN401
+    """Whether it is a body that is still to be read; before aiobotocore 3 a proxy of the transport's response."""
+    return hasattr(value, "_raw_stream") or inspect.iscoroutinefunction(getattr(type(value), "read", None))
 
 
 async def _read_async(wrapped: Callable[..., Any], body: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
@@ -153,7 +172,7 @@ class _Tee:
     __slots__ = ("_busy", "_length", "_observation", "_seen", "_shadowed")
 
     def __init__(self, body: Any, observation: Observation) -> None:  # noqa: ANN401
-        length = getattr(body, "_content_length", None)
+        length = getattr(body, "_content_length", getattr(body, "_self_content_length", None))
         self._length = int(length) if length is not None else None
         self._observation = observation
         self._seen = 0
@@ -183,6 +202,20 @@ class _Tee:
             finally:
                 self._busy = False
             attempt(self.given, data, args, kwargs)
+            return data
+
+        return read
+
+    def read_whole(self, original: Callable[..., Any], alive: weakref.ref[Any]) -> Callable[..., Any]:
+        """Over `read()` of a transport's asynchronous response, which gives all there is."""
+
+        async def read() -> Any:  # noqa: ANN401
+            try:
+                data = await original(alive())
+            except BaseException as error:
+                attempt(self.end, "failed", error)
+                raise
+            attempt(self.took, data, None)
             return data
 
         return read
