@@ -61,11 +61,13 @@ EXCLUDED = {
             *(f"AsyncEvents.{method}" for method in ("__init__", "__aiter__", "__anext__", "aclose")),
         )
     },
+    "capture.botocore_events._Messages.__next__": THROUGH,
+    "capture.botocore_events._AsyncMessages.__anext__": THROUGH,
     **{
         f"capture.botocore_bodies.{name}": THROUGH
         for name in (
-            *("_Messages.__next__", "_AsyncMessages.__anext__", "_Chunks.__init__", "_Chunks.__iter__"),
-            *("_Chunks.__next__", "_read_async", "_readinto_async", "_close_async"),
+            *("_Chunks.__init__", "_Chunks.__iter__", "_Chunks.__next__"),
+            *("_read_async", "_readinto_async", "_close_async"),
         )
     },
     "capture.events.looked": GUARD,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from otel_aicost.providers import BY_NAME, endpoint_of, provider_of
 from otel_aicost.providers import bedrock as converse
+from otel_aicost.providers import bedrock_guardrails as guardrails
 from otel_aicost.providers import bedrock_native as native
 from otel_aicost.providers.base import Sent
 
@@ -51,7 +52,7 @@ def test_absurd_counts_are_invalid(count):
         native.read({native.METRICS: {**METRICS, "outputTokenCount": count}}),
         native.read({"generation_token_count": count}),
         native.read({"results": [{"tokenCount": count}]}),
-        converse.read_guardrail({"usage": {"contentPolicyUnits": count}}),
+        guardrails.read({"usage": {"contentPolicyUnits": count}}),
     ):
         assert told.usage is None
         assert told.invalid is not None
@@ -195,11 +196,11 @@ def test_guardrails_inside_an_answer_are_added_up():
 def test_checks_of_a_prompt_are_counted():
     """`InvokeGuardrailChecks` tells the units of each check."""
     usage = {"contentFilter": {"textUnits": 2}, "promptAttack": {"textUnits": 1}, "sensitiveInformation": {}}
-    assert converse.read_guardrail({"usage": usage}).usage == {
+    assert guardrails.read({"usage": usage}).usage == {
         "guardrail_content_units": 2,
         "guardrail_attack_units": 1,
     }
-    assert converse.read_guardrail({}).usage is None
+    assert guardrails.read({}).usage is None
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,16 @@
 """Amazon's SDKs (boto3, aiobotocore): seen where every call of a client passes, and only the services named here.
 
 `BaseClient._make_api_call(operation_name, api_params)` is the boundary of a call, retries folded. What it gives is a
-dictionary; the bodies in it that are still to be read are watched as the application reads them (`botocore_bodies`).
+dictionary; the bodies in it that are still to be read are watched as the application reads them (`botocore_bodies`,
+`botocore_events`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_aicost.capture.botocore_bodies import MessageReader, is_body, tees_of, watch_body, watch_events
+from otel_aicost.capture.botocore_bodies import is_body, tees_of, watch_body
+from otel_aicost.capture.botocore_events import MessageReader, watch_events
 from otel_aicost.capture.boundary import Pending, around, around_async
 from otel_aicost.capture.readers import parse_json
 from otel_aicost.capture.routes import Routes, call_of

@@ -1,21 +1,18 @@
 """Bodies of Amazon's SDKs that are still to be read: seen as the application reads them, and of the same type.
 
-A stream of events keeps an iterator of raw messages, which is looked at in passing. A `StreamingBody` can be read once
-and in many ways (whole, in parts, by lines, as a file), all of which end in a few functions of what it reads from;
-those are shadowed until the body ends. Bytes and their order stay as they are.
+A `StreamingBody` can be read once, and in many ways (whole, in parts, by lines, as a file), all of which end in a few
+functions of what it reads from; those are shadowed until the body ends. Bytes and their order stay as they are.
 """
 
 from __future__ import annotations
 
 import inspect
 import weakref
-from base64 import b64decode
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from otel_aicost.capture.boundary import attempt
-from otel_aicost.capture.events import AsyncEvents, EventReader, Events, ended, looked
-from otel_aicost.capture.readers import parse_json
+from otel_aicost.capture.events import ended, looked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,56 +24,6 @@ _TEE = "_otel_aicost"
 """Under this name an asynchronous body has its tee, until it ends."""
 
 
-class MessageReader(EventReader):
-    """Folds the raw messages of Amazon's event stream; a chunk of a model's own answer comes encoded in one."""
-
-    def feed(self, message: Any) -> None:  # noqa: ANN401 - botocore's
-        """Take in the next message; one that is an exception is the last."""
-        if message.headers.get(":message-type") != "event":
-            self.error = str(message.headers.get(":exception-type") or message.headers.get(":error-code") or "error")
-            return
-        event = parse_json(message.payload) or {}
-        kind = message.headers.get(":event-type")
-        if kind != "chunk":
-            event = {str(kind): event}
-        elif isinstance(event.get("bytes"), str):
-            event = parse_json(b64decode(event["bytes"])) or {}
-        super().feed(event)
-        self.complete = self.complete or any(b'"%b"' % key.encode() in self._endpoint.ends for key in event)
-
-
-class _Messages(Events):
-    __slots__ = ()
-
-    def __next__(self) -> Any:  # noqa: ANN401
-        message = super().__next__()
-        attempt(_end_if_failed, self._observation)
-        return message
-
-
-class _AsyncMessages(AsyncEvents):
-    __slots__ = ()
-
-    async def __anext__(self) -> Any:  # noqa: ANN401
-        message = await super().__anext__()
-        attempt(_end_if_failed, self._observation)
-        return message
-
-
-def _end_if_failed(observation: Observation) -> None:
-    """The SDK raises what the message says; nothing comes after it."""
-    if getattr(observation.reader, "error", None) is not None:
-        ended(observation, "failed", None)
-
-
-def watch_events(stream: Any, observation: Observation) -> None:  # noqa: ANN401 - botocore's or aiobotocore's
-    """Let `observation` see the messages of an `EventStream`, and that it is closed."""
-    messages, raw = stream._event_generator, stream._raw_stream  # noqa: SLF001
-    wrapped = _AsyncMessages if hasattr(messages, "__anext__") else _Messages
-    stream._event_generator = wrapped(messages, observation)  # noqa: SLF001
-    stream.close = _closing(stream, raw, partial(ended, observation, "closed", None))
-
-
 def watch_body(body: Any, observation: Observation) -> None:  # noqa: ANN401 - as above
     """Let `observation` see the bytes of a `StreamingBody`, however they are read."""
     tee = _Tee(body, observation)
@@ -84,13 +31,13 @@ def watch_body(body: Any, observation: Observation) -> None:  # noqa: ANN401 - a
         response = getattr(body, "__wrapped__", body)
         response.__dict__[_TEE] = tee
         tee.watch(response, (_TEE,))
-        if response is not body:  # before aiobotocore 3.6, what `async with body as response` gives
+        if response is not body:  # a proxy in earlier releases; `async with body as response` gives this
             response.__dict__["read"] = tee.read_whole(type(response).read, weakref.ref(response))
             tee.watch(response, ("read",), to_its_end=False)
         return
     raw = body._raw_stream  # noqa: SLF001 - what `with body as raw` gives, and where every way of reading ends
     source = raw if hasattr(raw, "__dict__") else body
-    body.close = _closing(body, raw, partial(tee.end, "closed", None))
+    body.close = closing(body, raw, partial(tee.end, "closed", None))
     functions = {"read": tee.read, "read1": tee.read, "read_chunked": tee.read_chunked}
     known = {name: getattr(type(source), name, None) for name in functions}
     alive = weakref.ref(source)
@@ -99,7 +46,7 @@ def watch_body(body: Any, observation: Observation) -> None:  # noqa: ANN401 - a
     tee.watch(body, ("close",), to_its_end=False)
 
 
-def _closing(owner: Any, raw: Any, tell: Callable[[], None]) -> Callable[[], Any]:  # noqa: ANN401
+def closing(owner: Any, raw: Any, tell: Callable[[], None]) -> Callable[[], Any]:  # noqa: ANN401
     """What stands over `close` of `owner`, without holding it: in `answer()["body"].close()` it is gone by then."""
     kind, alive = type(owner), weakref.ref(owner)
 
@@ -121,7 +68,7 @@ def tees_of(module: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401
     )  # the first is another name of the second, or
     kinds = {
         getattr(module, name): name for name in names if hasattr(module, name)
-    }  # all there was before aiobotocore 3
+    }  # all there was in earlier releases
     return {
         name: {method: wrapper for method, wrapper in over.items() if hasattr(kind, method)}
         for kind, name in kinds.items()
@@ -129,7 +76,7 @@ def tees_of(module: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401
 
 
 def is_body(value: Any) -> bool:  # noqa: ANN401
-    """Whether it is a body that is still to be read; before aiobotocore 3 a proxy of the transport's response."""
+    """Whether it is a body that is still to be read; in earlier releases of aiobotocore a proxy of a response."""
     return hasattr(value, "_raw_stream") or inspect.iscoroutinefunction(getattr(type(value), "read", None))
 
 

@@ -1,4 +1,4 @@
-"""Amazon Bedrock: one API for all its models (Converse), and guardrails; each model's own API is in `bedrock_native`.
+"""Amazon Bedrock: one API for all its models (Converse), jobs, reranking; each model's own API is in `bedrock_native`.
 
 The model of the request names region profile and version, so it decides the price.
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.htm
 from __future__ import annotations
 
 from otel_aicost.model import NO_USAGE, Conditions, Reading, Usage
+from otel_aicost.providers import bedrock_guardrails as guardrails
 from otel_aicost.providers.base import (
     AbsurdUsageError,
     Description,
@@ -25,11 +26,9 @@ from otel_aicost.providers.bedrock_native import (
     PARAMETERS,
     conditions,
     converse_usage,
-    guardrails,
     headers,
     model_id,
     rerank_searches,
-    units,
 )
 
 SECONDS_OF_A_SHOT = 6
@@ -49,7 +48,7 @@ def read(body: Json) -> Reading:
     reason, response_id = text(body.get("stopReason")), text(body.get("requestId"))
     try:
         counted = converse_usage(usage)
-        checked = guardrails(trace.get("guardrail"))
+        checked = guardrails.of(trace.get("guardrail"))
     except AbsurdUsageError as error:
         return Reading(model, response_id, invalid=str(error))
     return Reading(
@@ -65,16 +64,6 @@ def read(body: Json) -> Reading:
 def fragment(event: Json) -> Json:
     """Why it stopped, and then, in the last event, usage and the rest."""
     return {**mapping(event.get("messageStop")), **mapping(event.get("metadata"))}
-
-
-def read_guardrail(body: Json) -> Reading:
-    """What a guardrail was applied to, in text units; each policy is billed apart."""
-    stated = mapping(body.get("usage"))
-    flat = {f"{check}Checks": mapping(told).get("textUnits") for check, told in stated.items()}
-    try:
-        return Reading(response_id=text(body.get("requestId")), usage=units({**stated, **flat}) if stated else None)
-    except AbsurdUsageError as error:
-        return Reading(invalid=str(error))
 
 
 def describe_rerank(sent: Sent) -> Description:
@@ -131,10 +120,10 @@ PROVIDER = Provider(
         "/model/*/count-tokens": Endpoint("count_tokens", lambda _: Reading(), describe, free=True),
         "/async-invoke": Endpoint("async_invoke", lambda _: Reading(), describe_job),
         "/guardrail/*/version/*/apply": Endpoint(
-            "apply_guardrail", read_guardrail, lambda _: Description("amazon.guardrails"), headers=headers
+            "apply_guardrail", guardrails.read, lambda _: Description(guardrails.MODEL), headers=headers
         ),
         "/guardrail-checks/invoke": Endpoint(
-            "apply_guardrail", read_guardrail, lambda _: Description("amazon.guardrail-checks"), headers=headers
+            "apply_guardrail", guardrails.read, lambda _: Description("amazon.guardrail-checks"), headers=headers
         ),
         "/rerank": Endpoint("rerank", lambda _: Reading(), describe_rerank, body=False),
     },

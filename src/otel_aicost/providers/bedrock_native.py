@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from otel_aicost.model import NO_USAGE, Conditions, Quantity, Reading, Usage
 from otel_aicost.providers import anthropic, openai
+from otel_aicost.providers import bedrock_guardrails as guardrails
 from otel_aicost.providers.base import (
     AbsurdUsageError,
     Description,
@@ -29,14 +30,11 @@ from otel_aicost.providers.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 METRICS = "amazon-bedrock-invocationMetrics"
 HEADERS = "amazon-bedrock-headers"
 """Our own key: the usage that the headers tell."""
-GUARDRAILS = "amazon.guardrails"
-"""No model has this name: what guardrails cost is listed under it."""
-
 _COUNTS: Fields = tuple(
     (meter, (f"{key}{ending}",))
     for meter, key in (
@@ -57,19 +55,6 @@ _FLAT: Fields = (
 )
 _SEARCHES: Fields = (("rerank_searches", ("meta", "billed_units", "search_units")),)
 _LIFETIMES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}
-_UNITS = {
-    "contentPolicyUnits": "guardrail_content_units",
-    "contentFilterChecks": "guardrail_content_units",
-    "promptAttackChecks": "guardrail_attack_units",
-    "topicPolicyUnits": "guardrail_topic_units",
-    "sensitiveInformationPolicyUnits": "guardrail_personal_data_units",
-    "sensitiveInformationChecks": "guardrail_personal_data_units",
-    "contextualGroundingPolicyUnits": "guardrail_grounding_units",
-    "automatedReasoningPolicyUnits": "guardrail_reasoning_units",
-    "contentPolicyImageUnits": "guardrail_images",
-    "wordPolicyUnits": "guardrail_free_units",
-    "sensitiveInformationPolicyFreeUnits": "guardrail_free_units",
-}
 _TIERS = frozenset({"priority", "flex", "reserved"})
 _HEADER_COUNT = {
     "x-amzn-bedrock-input-token-count": "inputTokens",
@@ -79,7 +64,6 @@ _HEADER_COUNT = {
 }
 _ARN = re.compile(r"arn:[^:]+:bedrock:[^:]*:[^:]*:(?:foundation-model|inference-profile)/(.+)")
 _DOCUMENTS_OF_A_SEARCH = 100
-_DEEPEST = 8
 
 PARAMETERS = {
     **anthropic.PARAMETERS,
@@ -138,36 +122,6 @@ def headers(told: Mapping[str, str]) -> Json:
     }
 
 
-def units(stated: Json) -> dict[str, Quantity]:
-    """The text units and images of a guardrail by what they were held against. Raises `AbsurdUsageError`."""
-    found: dict[str, Quantity] = {}
-    for key, meter in _UNITS.items():
-        if stated.get(key) is not None:
-            found[meter] = found.get(meter, 0) + quantity(stated[key], key)
-    return found
-
-
-def guardrails(trace: object) -> tuple[Reading, ...]:
-    """The guardrails of an answer, which are billed apart; they are told where the trace was asked for."""
-    total: dict[str, Quantity] = {}
-    for stated in _assessments(trace):
-        for meter, amount in units(stated).items():
-            total[meter] = total.get(meter, 0) + amount
-    used = {meter: amount for meter, amount in total.items() if amount}
-    return (Reading(GUARDRAILS, usage=used, operation="apply_guardrail"),) if used else ()
-
-
-def _assessments(node: object, depth: int = 0) -> Iterator[Json]:
-    """The usages in a trace: one for each guardrail, input and output."""
-    if depth > _DEEPEST:
-        return
-    if isinstance(node, dict) and "invocationMetrics" in node:
-        yield mapping(mapping(node["invocationMetrics"]).get("usage"))
-    elif isinstance(node, (dict, list)):
-        for part in node.values() if isinstance(node, dict) else node:
-            yield from _assessments(part, depth + 1)
-
-
 def rerank_searches(documents: object, queries: int = 1) -> Usage:
     """A query holds up to a hundred documents."""
     if not isinstance(documents, list) or not documents:
@@ -200,7 +154,7 @@ def read(body: Json) -> Reading:
     reason = _reason(body)
     try:
         usage = _usage(body)
-        checked = guardrails(mapping(body.get("amazon-bedrock-trace")).get("guardrail"))
+        checked = guardrails.of(mapping(body.get("amazon-bedrock-trace")).get("guardrail"))
     except AbsurdUsageError as error:
         return Reading(model, response_id, invalid=str(error))
     return Reading(
