@@ -100,6 +100,20 @@ def start(settings: Settings) -> Pipeline:
     return _pipeline
 
 
+def recorder(settings: Settings) -> Pipeline:
+    """A pipeline for records that were made elsewhere: ledger, budgets and alerts, and nothing of a running program.
+
+    The caller closes it. Without a ledger (`settings.ledger` is `None`) it prices, and writes nowhere.
+    """
+    plans = Plans(settings.config, lambda: config.load_budgets(settings))
+    writer = _writer(settings, plans.now().lease_seconds)
+    alerts = _alerts(settings, plans, writer)
+    observers: list[Observer] = [] if writer is None else [LedgerObserver(writer)]
+    if alerts is not None:
+        observers.append(alerts)
+    return Pipeline(settings, lambda: load_prices(settings), None, observers, _budgets(plans, writer, alerts))
+
+
 def stop() -> None:
     """Close the pipeline of this process, if there is one; waits at most `EXIT_SECONDS`."""
     global _pipeline, _port
@@ -139,11 +153,14 @@ def bridge_of(pipeline: Pipeline) -> Bridge:
     return _bridge[1]
 
 
-def load_prices(settings: Settings) -> Catalogue:
-    """The price catalogue; slow, so it is loaded in the background."""
+def load_prices(settings: Settings, stale_days: int | None = None) -> Catalogue:
+    """The price catalogue; slow, so it is loaded in the background. Prices older than `stale_days` are said."""
     from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415
+    from otel_aicost.prices.staleness import say_stale  # noqa: PLC0415
 
-    return Catalogue.load(settings.prices)
+    catalogue = Catalogue.load(settings.prices, settings.price_data)
+    say_stale(catalogue, stale_days)
+    return catalogue
 
 
 def _made(settings: Settings) -> Pipeline:
@@ -160,7 +177,11 @@ def _made(settings: Settings) -> Pipeline:
     if writer is not None and plans.now().budgets:
         _note(writer, plans, "the environment" if path is None else path.name)
     budgets = _budgets(plans, writer, alerts)
-    pipeline = Pipeline(settings, lambda: load_prices(settings), SpanObserver(), observers, budgets)
+
+    def prices() -> Catalogue:
+        return load_prices(settings, config.stale_days(plans.now(), settings))
+
+    pipeline = Pipeline(settings, prices, SpanObserver(), observers, budgets)
     _serve(settings, plans, pipeline)
     return pipeline
 

@@ -57,6 +57,8 @@ FREE = Cost(Decimal(0), (), "supplement", "free endpoint")
 ONCE_KEPT = 65_536
 """Ids of what is counted once that a process remembers; past them the ledger still knows."""
 
+RENEW_SECONDS = 60.0
+"""How often a process looks whether newer prices were stored: with a call, in the background."""
 
 _loading = threading.Lock()
 if hasattr(os, "register_at_fork"):
@@ -70,8 +72,8 @@ class Watcher(Protocol):
     def capturing(self) -> None:
         """A call is about to be sent, here and now."""
 
-    def captured(self, response_id: str | None) -> None:
-        """A response came."""
+    def captured(self, call: Call, outcome: Outcome) -> None:
+        """A response of such a call ended."""
 
 
 class Place(NamedTuple):
@@ -145,6 +147,7 @@ class Pipeline:
         self._load_prices = load_prices
         self._catalogue: Catalogue | None = None
         self._warming = False
+        self._renew_at = time.monotonic() + RENEW_SECONDS
         self._spans = spans
         self._worker: Worker[Callable[[], object]] = Worker("aicost-pipeline", _run_all)
         self._observers = tuple(observers)
@@ -160,6 +163,7 @@ class Pipeline:
         if not self._warming:
             self._warming = True
             self.later(self.warm)
+        self._see_to_prices()
         if self._watcher is not None and not call.only_with_usage:
             self._watcher.capturing()
         trace_id = None if self._budgets is None else _trace_id()  # before a span of our own begins one
@@ -263,7 +267,7 @@ class Pipeline:
             opened.abandon()
             return
         if self._watcher is not None:
-            self._watcher.captured(reading.response_id)
+            self._watcher.captured(opened.call, outcome)
         span, opened.span = opened.span, None  # a second response of the same call has a span of its own
         if self._catalogue is None:
             forks.before_child_exit(self.flush, first=True)
@@ -307,6 +311,16 @@ class Pipeline:
                 if self._catalogue is None:
                     self._catalogue = self._load_prices()
         return self._catalogue
+
+    def _see_to_prices(self) -> None:
+        if time.monotonic() >= self._renew_at:
+            self._renew_at = time.monotonic() + RENEW_SECONDS
+            self.later(self._renew)
+
+    def _renew(self) -> None:
+        """Take the prices that `aicost prices update` has stored meanwhile."""
+        if self._catalogue is not None and self._catalogue.is_outdated():
+            self._catalogue = self._load_prices()
 
     def settle(self, timeout: float = 1.0) -> bool:
         """Wait until every finished call is priced and handed on."""
@@ -352,10 +366,20 @@ class Pipeline:
 
     def conclude(self, call: Call, outcome: Outcome) -> Record:
         """Price and hand on a call that was made without us, here and now."""
+        self._see_to_prices()
         opened = OpenCall(self, call, None)
         record = self._price(opened, outcome, None)
         self._hand_on(record, opened.tracks, None, self._charge(opened, record))
         return record
+
+    def enter(self, record: Record) -> None:
+        """Hand on a record that was made elsewhere; it is held against the budgets of its own time."""
+        settlement = None
+        if self._budgets is not None:
+            about = (record.provider, record.request_model or record.response_model or "", record.operation)
+            subject = Subject(*about, record.service, record.tags, record.trace_id)
+            settlement = self._budgets.charge(record, subject)
+        self._hand_on(record, (), None, settlement)
 
     def watched_by(self, watcher: Watcher) -> None:
         """Tell `watcher` of calls from now on."""

@@ -16,7 +16,7 @@ from otel_aicost.bridge.counting import Bridge
 from otel_aicost.bridge.emitters import CONVENTIONS, emitter_of
 from otel_aicost.bridge.processor import CostSpanExporter, CostSpanProcessor
 from otel_aicost.config import Settings
-from otel_aicost.model import Call
+from otel_aicost.model import Call, Outcome, Reading
 
 CHAT = {
     "gen_ai.operation.name": "chat",
@@ -216,11 +216,29 @@ def test_a_call_that_our_capture_begins_is_not_counted_by_its_spans(counting, pr
 
 def test_a_response_that_our_capture_has_seen_is_not_counted(counting, provider, bridge):
     """By its id, where the span was not the current one."""
-    bridge.captured("chatcmpl-1")
+    call, seen = Call("openai", "chat", "gpt-4o", 1, 1), Reading(response_id="chatcmpl-1")
+    bridge.captured(call, Outcome("ok", "reported", {"input_tokens": 1}, reading=seen))
     emit(provider, CHAT)
     emit(provider, {**CHAT, "gen_ai.response.id": "chatcmpl-2"})
 
     assert [record.response_id for record in counting.records] == ["chatcmpl-2"]
+
+
+def test_spans_without_a_parent_are_the_same_call_if_all_agrees(counting, provider):
+    """Callbacks make traces of their own: model, tokens and time tell."""
+    outer = provider.get_tracer("langsmith").start_span("chain", attributes={**CHAT, "gen_ai.response.id": "run-1"})
+    emit(provider, CHAT, "openinference.instrumentation.openai")
+    outer.end()
+    emit(provider, CHAT, "openinference.instrumentation.openai")
+    emit(provider, {**CHAT, "gen_ai.usage.input_tokens": 7}, "langsmith")
+    emit(provider, {**CHAT, "gen_ai.request.model": "gpt-4", "gen_ai.response.model": "gpt-4"}, "langsmith")
+
+    assert [record.sdk for record in counting.records] == [
+        "openinference.instrumentation.openai",
+        "openinference.instrumentation.openai",
+        "langsmith",
+        "langsmith",
+    ]
 
 
 def test_an_exporter_counts_a_span_once_however_often_it_comes(counting, bridge):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_aicost.capture.readers import reader_for
 from otel_aicost.providers import BY_NAME, endpoint_of, provider_of
 from otel_aicost.providers import bedrock as converse
 from otel_aicost.providers import bedrock_guardrails as guardrails
 from otel_aicost.providers import bedrock_native as native
 from otel_aicost.providers.base import Sent
+from otel_aicost.testing import eventstream
 
 BEDROCK = BY_NAME["aws.bedrock"]
 METRICS = {"inputTokenCount": 7, "outputTokenCount": 3, "invocationLatency": 9, "firstByteLatency": 1}
@@ -178,6 +182,24 @@ def test_a_chunk_gives_no_text_away():
     """What is kept of an event is counts, reasons and names."""
     chunk = {"outputText": "secret", "completion": "secret", "inputTextTokenCount": 7, "completionReason": "FINISH"}
     assert "secret" not in str(native.fragment(chunk))
+
+
+@pytest.mark.parametrize("size", [7, 10_000])
+def test_converse_is_read_from_the_bytes_of_its_stream(size):
+    """As SDKs that are not Amazon's receive it; in whatever pieces."""
+    usage = {"inputTokens": 7, "outputTokens": 3, "totalTokens": 10}
+    events = [
+        ("messageStart", {"role": "assistant"}),
+        ("contentBlockDelta", {"delta": {"text": "metadata usage"}, "contentBlockIndex": 0}),
+        ("messageStop", {"stopReason": "end_turn"}),
+        ("metadata", {"usage": usage, "metrics": {"latencyMs": 5}}),
+    ]
+    stream = b"".join(eventstream.event(kind, json.dumps(body).encode()) for kind, body in events)
+    reader = reader_for(eventstream.CONTENT_TYPE, converse.CONVERSE_STREAM)
+    for start in range(0, len(stream), size):
+        reader.feed(stream[start : start + size])
+    reading = converse.read(reader.body(whole=True))
+    assert (reading.usage, reading.finish_reasons) == (TOKENS, ("end_turn",))
 
 
 def test_guardrails_inside_an_answer_are_added_up():

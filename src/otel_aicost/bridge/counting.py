@@ -15,6 +15,7 @@ from opentelemetry import trace
 from otel_aicost import names
 from otel_aicost.bridge.emitters import emitter_of
 from otel_aicost.bridge.reading import Told, told_of
+from otel_aicost.bridge.sightings import Sighting, Sightings, models
 from otel_aicost.model import NO_TAGS, NO_USAGE, Call, Outcome, Reading
 from otel_aicost.pipeline import Place
 
@@ -55,6 +56,7 @@ class Bridge:
         """Spans that were counted as calls."""
         self._responses = Kept()
         """Ids of responses that our capture has seen."""
+        self._sightings = Sightings()
         pipeline.watched_by(self)
 
     def capturing(self) -> None:
@@ -64,11 +66,15 @@ class Bridge:
             with self._lock:
                 self._paid.add((here.trace_id, here.span_id))
 
-    def captured(self, response_id: str | None) -> None:
+    def captured(self, call: Call, outcome: Outcome) -> None:
         """Our capture has seen a response."""
-        if response_id is not None:
-            with self._lock:
-                self._responses.add(response_id)
+        reading = outcome.reading
+        ended = call.started_ns + max(0, outcome.ended_ticks - call.started_ticks)
+        seen = Sighting(names.SCOPE, call.started_ns, ended, models(call.request_model, reading.model))
+        with self._lock:
+            if reading.response_id is not None:
+                self._responses.add(reading.response_id)
+            self._sightings.add(outcome.usage, seen)
 
     def ended(self, span: ReadableSpan, tags: Mapping[str, str] = NO_TAGS) -> None:
         """A span ended: count the call that it stands for, if it does."""
@@ -84,7 +90,8 @@ class Bridge:
         scope = span.instrumentation_scope
         attributes = span.attributes or {}
         ours = scope is not None and scope.name == names.SCOPE
-        told = None if ours else told_of(attributes, emitter_of(scope.name if scope else "", _version(scope)))
+        name = scope.name if scope is not None else ""
+        told = None if ours else told_of(attributes, emitter_of(name, _version(scope)))
         with self._lock:
             seen = (
                 ours
@@ -94,6 +101,13 @@ class Bridge:
             )
             inside = parent is not None and (parent.trace_id, parent.span_id) in self._counted
             counts = told is not None and not seen and not inside and place not in self._counted
+            if counts and told is not None:
+                sighting = Sighting(
+                    name, span.start_time or 0, span.end_time or 0, models(told.request_model, told.response_model)
+                )
+                counts = not self._sightings.holds(told.usage, sighting)
+                if counts:  # what was told twice is not to stand in the way of the next call
+                    self._sightings.add(told.usage, sighting)
             if (seen or counts) and parent is not None:
                 self._paid.add((parent.trace_id, parent.span_id))
             if counts:
