@@ -77,7 +77,7 @@ def tees_of(module: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401
 
 def is_body(value: Any) -> bool:  # noqa: ANN401
     """Whether it is a body that is still to be read; in earlier releases of aiobotocore a proxy of a response."""
-    return hasattr(value, "_raw_stream") or inspect.iscoroutinefunction(getattr(type(value), "read", None))
+    return hasattr(value, "read") and (hasattr(value, "_raw_stream") or inspect.iscoroutinefunction(type(value).read))
 
 
 async def _read_async(wrapped: Callable[..., Any], body: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
