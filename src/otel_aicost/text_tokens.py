@@ -26,6 +26,9 @@ _PROMPT_KEYS = (
     "inputText",
     "message",
     "texts",
+    "systemInstruction",
+    "requests",
+    "instances",
 )
 
 
@@ -75,7 +78,7 @@ def _text_size(value: Any, depth: int) -> int:  # noqa: ANN401
         return sum(
             _text_size(item, depth + 1)
             for key, item in value.items()
-            if key not in {"data", "file_data", "image_url", "input_audio", "role", "type", "id"}
+            if key not in {"data", "file_data", "image_url", "input_audio", "bytesBase64Encoded", "role", "type", "id"}
         )
     if isinstance(value, (list, tuple)):
         return sum(_text_size(item, depth + 1) for item in value)

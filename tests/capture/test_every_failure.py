@@ -70,6 +70,10 @@ EXCLUDED = {
             *("_read_async", "_readinto_async", "_close_async"),
         )
     },
+    **{
+        f"capture.google_genai.{name}": THROUGH
+        for name in (*(f"_Begun.{method}" for method in ("__init__", "__iter__", "__next__", "close")),)
+    },
     "capture.events.looked": GUARD,
     "capture.events.ended": GUARD,
     "capture.body._end": GUARD,

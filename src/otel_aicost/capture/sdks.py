@@ -24,6 +24,9 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("botocore", "botocore", "botocore.client", "aws.bedrock"),
     Sdk("aiobotocore", "botocore", "aiobotocore.client", "aws.bedrock"),
     Sdk("aiobotocore", "botocore", "aiobotocore.response", "aws.bedrock"),
+    Sdk("google.genai", "google_genai", "google.genai._api_client", home="gcp.gemini"),
+    Sdk("google.genai", "google_genai", "google.genai._gaos.basesdk", home="gcp.gemini"),
+    Sdk("google.genai", "stainless", "google.genai._interactions._base_client", home="gcp.gemini"),  # until 2
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),
