@@ -61,6 +61,15 @@ EXCLUDED = {
             *(f"AsyncEvents.{method}" for method in ("__init__", "__aiter__", "__anext__", "aclose")),
         )
     },
+    "capture.botocore_events._Messages.__next__": THROUGH,
+    "capture.botocore_events._AsyncMessages.__anext__": THROUGH,
+    **{
+        f"capture.botocore_bodies.{name}": THROUGH
+        for name in (
+            *("_Chunks.__init__", "_Chunks.__iter__", "_Chunks.__next__"),
+            *("_read_async", "_readinto_async", "_close_async"),
+        )
+    },
     **{
         f"capture.google_genai.{name}": THROUGH
         for name in (*(f"_Begun.{method}" for method in ("__init__", "__iter__", "__next__", "close")),)

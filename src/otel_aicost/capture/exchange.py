@@ -14,7 +14,7 @@ from otel_aicost.model import NO_USAGE, Outcome, Reading
 from otel_aicost.text_tokens import tokens_of_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from otel_aicost.capture import OpenCall
     from otel_aicost.capture.body import End
@@ -27,7 +27,7 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 class Exchange:
     """What was asked, of whom, and what came back."""
 
-    __slots__ = ("_asked", "_endpoint", "_first", "_headers", "_open", "_provider", "_reader", "_resends")
+    __slots__ = ("_asked", "_endpoint", "_first", "_headers", "_open", "_provider", "_reader", "resends")
 
     def __init__(self, opened: OpenCall, provider: Provider, endpoint: Endpoint, asked: Json) -> None:
         self._open = opened
@@ -36,7 +36,8 @@ class Exchange:
         self._asked = asked
         self._first: int | None = None
         self._reader: Reader | EventReader | None = None
-        self._resends = 0
+        self.resends = 0
+        """Attempts before the one that was answered."""
         self._headers: Mapping[str, str] = NO_HEADERS
 
     def respond(self, response: Any, resends: int, *, injected: bool) -> None:  # noqa: ANN401 - httpx or httpx2
@@ -45,7 +46,7 @@ class Exchange:
             content: bytes | None = response.content
         except Exception:  # noqa: BLE001 - ResponseNotRead, of httpx or of httpx2
             content = None
-        self._resends = resends
+        self.resends = resends
         if content is not None:
             self.whole(content, response.headers)
             return
@@ -80,11 +81,13 @@ class Exchange:
         self._reader = reader_for(headers.get("content-type", ""), self._endpoint)
         return Observation(self._reader, self._ended, self._first_chunk)
 
-    def watch_events(self, headers: Mapping[str, str] = NO_HEADERS) -> Observation:
+    def watch_events(
+        self, headers: Mapping[str, str] = NO_HEADERS, read_by: Callable[[Endpoint], EventReader] = EventReader
+    ) -> Observation:
         """What looks at events that are still to come, parsed; see `events.Events`."""
         self._open.responding()
         self._headers = headers
-        self._reader = EventReader(self._endpoint)
+        self._reader = read_by(self._endpoint)
         return Observation(self._reader, self._ended, self._first_chunk)
 
     def _first_chunk(self) -> None:
@@ -130,7 +133,7 @@ class Exchange:
             error_type=self._error_type(reading, error),
             ended_ticks=time.perf_counter_ns() if ended is None else ended,
             first_chunk_ticks=self._first,
-            resends=self._resends,
+            resends=self.resends,
         )
 
     def _usage(  # noqa: PLR0911 - one for each state
@@ -143,7 +146,8 @@ class Exchange:
         streamed = self._reader is not None and not isinstance(self._reader, JsonReader)
         if reading.usage is not None and (reading.final or not streamed):
             return "reported", {**known, **reading.usage} if endpoint.adds else reading.usage, False
-        if not endpoint.body:
+        told = known and reading.usage is None and reading.error is None and not endpoint.adds
+        if told or not endpoint.body:  # the request alone tells
             return "reported", known, False
         if endpoint.free or reading.error is not None:
             return "none", NO_USAGE, False

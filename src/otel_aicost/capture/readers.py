@@ -180,7 +180,7 @@ class SseReader:
 
 
 class EventStreamReader:
-    """Amazon's binary event stream, as the Anthropic SDK reads it from Bedrock."""
+    """Amazon's binary event stream, as SDKs other than Amazon's own read it from Bedrock."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         from botocore.eventstream import EventStreamBuffer  # the SDK uses it too  # noqa: PLC0415
@@ -199,6 +199,9 @@ class EventStreamReader:
             encoded = payload.get("bytes") if payload else None
             if isinstance(encoded, str):
                 self._events.feed(b"data: " + b64decode(encoded) + b"\n")
+            elif payload is not None:  # an event of Converse says in its header what it is
+                kind = str(message.headers.get(":event-type"))
+                self._events.feed(b"data: " + json.dumps({kind: payload}).encode() + b"\n")
         self.complete = self._events.complete
 
     def body(self, *, whole: bool) -> Json | None:
