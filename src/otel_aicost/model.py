@@ -43,6 +43,7 @@ METERS: Mapping[str, str] = MappingProxyType(
         "cache_write_1h_tokens": "of those, written for one hour",
         "output_tokens": "tokens generated, all kinds (reasoning, audio and image tokens are inside)",
         "reasoning_tokens": "output tokens the model thought with",
+        "output_citation_tokens": "output tokens that cite what was found",
         "input_text_tokens": "input tokens that are text",
         "input_audio_tokens": "input tokens that are audio",
         "cache_audio_read_tokens": "audio input tokens read from the cache",

@@ -21,5 +21,8 @@ class Sdk(NamedTuple):
 SDKS: tuple[Sdk, ...] = (
     Sdk("openai", "stainless", "openai._base_client"),
     Sdk("anthropic", "stainless", "anthropic._base_client"),
+    Sdk("groq", "stainless", "groq._base_client", home="groq"),
+    Sdk("together", "stainless", "together._base_client", home="together"),
+    Sdk("perplexity", "stainless", "perplexity._base_client", home="perplexity"),
 )
 NAMES: tuple[str, ...] = tuple(dict.fromkeys(sdk.name for sdk in SDKS))

@@ -16,7 +16,9 @@ from otel_aicost.providers import (
     groq,
     openai,
     paths,
+    perplexity,
     self_hosted,
+    together,
     vertex_ai,
 )
 from otel_aicost.providers.base import Endpoint, Provider
@@ -32,6 +34,8 @@ PROVIDERS: tuple[Provider, ...] = (
     bedrock.PROVIDER,
     vertex_ai.PROVIDER,
     groq.PROVIDER,
+    together.PROVIDER,
+    perplexity.PROVIDER,
     deepseek.PROVIDER,
     *compatible.PROVIDERS,
     *self_hosted.PROVIDERS,

@@ -7,8 +7,6 @@ from otel_aicost.providers.base import Provider
 PROVIDERS = (
     Provider("x_ai", hosts=("api.x.ai", "*.api.x.ai")),
     Provider("openrouter", hosts=("openrouter.ai", "*.openrouter.ai")),
-    Provider("together", hosts=("api.together.ai", "api.together.xyz", "api-inference.together.ai")),
-    Provider("perplexity", hosts=("api.perplexity.ai",)),
     Provider("fireworks", hosts=("api.fireworks.ai",)),
     Provider("mistral_ai", hosts=("api.mistral.ai", "api.*.mistral.ai", "codestral.mistral.ai")),
     Provider("cohere", hosts=("api.cohere.com", "api.cohere.ai")),

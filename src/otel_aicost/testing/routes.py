@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from otel_aicost.testing import anthropic_wire, openai_audio, openai_chat, openai_images, openai_responses
+from otel_aicost.testing import anthropic_wire, kin_wire, openai_audio, openai_chat, openai_images, openai_responses
 from otel_aicost.testing import openai_vectors as vectors
 from otel_aicost.testing.exchange import Answer, Exchange
 
@@ -41,6 +41,14 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
     ("POST", r"/model/(?P<model>[^/]+)/invoke-with-response-stream", "amazon", anthropic_wire.bedrock_stream),
     ("POST", r"/messages/count_tokens", "anthropic", anthropic_wire.count_tokens),
     ("POST", r"/messages", "anthropic", anthropic_wire.messages),
+    ("POST", r"/groq/openai/v1/chat/completions", "openai", kin_wire.groq_chat),
+    ("POST", r"/together/v1/chat/completions", "openai", kin_wire.together_chat),
+    ("POST", r"/together/v1/images/generations", "openai", kin_wire.images),
+    ("POST", r"/together/v1/rerank", "openai", kin_wire.rerank),
+    ("POST", r"/together/v1/videos", "openai", kin_wire.video),
+    ("POST", r"/perplexity/async/chat/completions", "openai", kin_wire.perplexity_later),
+    ("POST", r"/perplexity/chat/completions", "openai", kin_wire.perplexity_chat),
+    ("POST", r"/perplexity/search", "openai", kin_wire.search),
     ("POST", r"/chat/completions", "openai", openai_chat.chat),
     ("POST", r"/completions", "openai", openai_chat.completions),
     ("POST", r"/responses/input_tokens", "openai", openai_responses.input_tokens),

@@ -1,0 +1,7 @@
+"""Every SDK with what is called of it."""
+
+from __future__ import annotations
+
+from sdks.cases import groq, perplexity, together
+
+KINDS = (groq.KIND, together.KIND, perplexity.KIND)

@@ -1,0 +1,145 @@
+"""How the tests drive an SDK: its clients, the calls they make, and what the application sees of each."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pydantic
+
+from capture.scenarios import seen as seen_value
+from capture.world import KEY, TRUST
+from otel_aicost.testing import Reply, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+
+    from otel_aicost.model import Quantity
+
+USED = Usage(input_tokens=1500, output_tokens=200)
+COUNTED = {"input_tokens": 1500, "output_tokens": 200}
+CACHED = Usage(input_tokens=1500, output_tokens=200, cache_read_tokens=1000)
+CACHED_COUNTED = {**COUNTED, "cache_read_tokens": 1000}
+SPOKEN = [{"role": "user", "content": "one two three"}]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call, made on the synchronous and on the asynchronous client alike."""
+
+    name: str
+    call: Callable[[Any], Any]
+    counted: Mapping[str, Quantity]
+    operation: str = "chat"
+    usage: object = USED
+    reply: Mapping[str, Any] = field(default_factory=dict)
+    streamed: bool = False
+    records: int = 1
+
+    @property
+    def script(self) -> Reply:
+        return Reply(usage=self.usage, **self.reply)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One SDK: `make(url)` and `make_async(url)` give clients of it that do not retry."""
+
+    name: str
+    provider: str
+    family: str
+    """The module of `capture` that sees its calls."""
+    make: Callable[..., Any]
+    make_async: Callable[..., Any]
+    cases: tuple[Case, ...]
+    cheaper: str
+    """A model of theirs that a budget may fall back to from that of the first cases."""
+    retrying: Mapping[str, Any] = field(default_factory=dict)
+    """What lets a client try again, at once, after a failure."""
+    close: Callable[[Any], object] = lambda client: client.close()
+    aclose: Callable[[Any], Awaitable[object]] = lambda client: client.close()
+
+
+def stainless(client: Any, path: str) -> Callable[..., Any]:
+    """What makes clients of an SDK by Stainless."""
+    transport = httpx.AsyncClient if client.__name__.startswith("Async") else httpx.Client
+
+    def make(url: str, **options: Any) -> Any:
+        common = {"max_retries": 0, "http_client": transport(verify=TRUST), **options}
+        return client(base_url=f"{url}{path}", api_key=KEY, **common)
+
+    return make
+
+
+@contextmanager
+def opened(kind: Kind, url: str, **options: Any) -> Iterator[Any]:
+    """A client, closed again."""
+    client = kind.make(url, **options)
+    try:
+        yield client
+    finally:
+        kind.close(client)
+
+
+@asynccontextmanager
+async def opened_async(kind: Kind, url: str, **options: Any) -> AsyncIterator[Any]:
+    """As `opened`."""
+    client = kind.make_async(url, **options)
+    try:
+        yield client
+    finally:
+        await kind.aclose(client)
+
+
+def take(result: Any) -> Any:
+    """All that a call hands out, as something that can be compared."""
+    if isinstance(result, pydantic.BaseModel):
+        return seen(result)
+    if hasattr(result, "__enter__"):
+        with result as inner:
+            return type(result), take(iter(inner) if hasattr(inner, "__iter__") else inner)
+    return type(result), [seen(item) for item in result] if hasattr(result, "__next__") else seen(result)
+
+
+async def take_async(result: Any) -> Any:
+    """As `take`."""
+    if inspect.isawaitable(result):
+        result = await result
+    if isinstance(result, pydantic.BaseModel):
+        return seen(result)
+    if inspect.iscoroutinefunction(getattr(result, "read", None)):
+        return type(result), await result.read()
+    if hasattr(result, "__aenter__"):
+        async with result as inner:
+            return type(result), await take_async(aiter(inner) if hasattr(inner, "__aiter__") else inner)
+    return type(result), [seen(item) async for item in result] if hasattr(result, "__anext__") else seen(result)
+
+
+def seen(value: Any) -> Any:
+    """A value with its type."""
+    if isinstance(value, pydantic.BaseModel):
+        return type(value), value.model_dump(warnings=False)
+    if hasattr(value, "read") and hasattr(value, "iter_bytes"):
+        return type(value), value.read()
+    return seen_value(value)
+
+
+def attempt(kind: Kind, case: Case, url: str, **options: Any) -> Any:
+    """What a call gives or raises, as the application sees it."""
+    with opened(kind, url, **options) as client:
+        try:
+            return take(case.call(client))
+        except Exception as error:  # noqa: BLE001 - what it is, is what is compared
+            return type(error), str(error)
+
+
+async def attempt_async(kind: Kind, case: Case, url: str, **options: Any) -> Any:
+    """As `attempt`."""
+    async with opened_async(kind, url, **options) as client:
+        try:
+            return await take_async(case.call(client))
+        except Exception as error:  # noqa: BLE001 - as above
+            return type(error), str(error)
