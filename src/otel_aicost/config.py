@@ -21,6 +21,7 @@ from otel_aicost.tags import KEY
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from otel_aicost.apis import Api
     from otel_aicost.budgets.budget import OnExceed
 
 DEFAULT_RETENTION_DAYS = 400
@@ -93,6 +94,8 @@ class Settings:
 
     enabled: bool = True
     disabled_sdks: frozenset[str] = frozenset()
+    apis: tuple[Api, ...] = ()
+    """Calls made with httpx or requests that count; of the file, as it was when the process began."""
     ledger: Path | Server | None = field(default_factory=default_ledger)
     """The SQLite file or the PostgreSQL server, or `None`: no ledger."""
     outbox: Path | None = None

@@ -3,7 +3,8 @@
 AICostError
 ├── ConfigError         settings or a file are wrong; lists every mistake
 │   ├── PriceFileError  a price file is wrong; each mistake names file, line and key
-│   └── BudgetFileError a file of budgets is wrong; as above
+│   ├── BudgetFileError a file of budgets is wrong; as above
+│   └── ScenarioFileError a file of scenarios is wrong; as above
 ├── LedgerError         the ledger cannot be opened, read or migrated
 └── BudgetExceeded      a call was not sent: a budget with `on_exceed: block` or `fallback` does not allow it
 """
@@ -36,6 +37,10 @@ class PriceFileError(ConfigError):
 
 class BudgetFileError(ConfigError):
     """A file of budgets that cannot be used; each mistake reads `FILE:LINE: KEY: what is wrong`."""
+
+
+class ScenarioFileError(ConfigError):
+    """A file of scenarios that cannot be used; each mistake reads `FILE:LINE: KEY: what is wrong`."""
 
 
 class LedgerError(AICostError):

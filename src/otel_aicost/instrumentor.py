@@ -119,6 +119,7 @@ def _made(settings: Settings) -> Pipeline:
     # A program may change its directory, and the file is looked at again.
     settings = replace(settings, config=None if path is None else path.absolute())
     plans = Plans(settings.config, lambda: config.load_budgets(settings))
+    settings = replace(settings, apis=plans.now().apis)
     writer = _writer(settings, plans.now().lease_seconds)
     alerts = _alerts(settings, plans, writer)
     observers = _observers(settings, writer)

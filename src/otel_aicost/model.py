@@ -53,6 +53,7 @@ METERS: Mapping[str, str] = MappingProxyType(
         "output_audio_tokens": "output tokens that are audio",
         "output_image_tokens": "output tokens that are images",
         "input_video_tokens": "input tokens that are video",
+        "audio_seconds": "seconds of a live session that is billed by its length, whoever speaks",
         "input_audio_seconds": "seconds of audio sent",
         "output_audio_seconds": "seconds of audio generated",
         "input_characters": "characters sent, for speech",
@@ -60,10 +61,15 @@ METERS: Mapping[str, str] = MappingProxyType(
         "output_video_seconds": "seconds of video generated",
         "document_pages": "pages read",
         "requests": "requests, where a request itself has a price",
+        "matrix_elements": "pairs of an origin and a destination, for travel times",
         "web_searches": "searches the provider made for the model",
+        "web_fetches": "pages the provider fetched for the model",
+        "maps_groundings": "look-ups in Google Maps the provider made for the model",
         "file_searches": "searches in the provider's file store",
         "code_executions": "runs of the provider's code interpreter",
         "rerank_searches": "rerank search units",
+        "training_tokens": "tokens a model was trained on, epochs multiplied in",
+        "training_seconds": "seconds of training that is billed by the hour",
     }
 )
 """Every meter and what it counts. A meter that is not here can be recorded; it needs a price of the user's."""

@@ -6,6 +6,8 @@ that was written.
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 TAG = "tag:yaml.org,2002:"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class WrongError(Exception):
@@ -127,6 +130,18 @@ def text_of(node: yaml.Node) -> str:
         msg = "is empty"
         raise WrongError(msg)
     return text
+
+
+def day_of(node: yaml.Node) -> str:
+    """A day, as an ISO date."""
+    text = scalar(node, ("timestamp", "str"), "a day such as 2026-11-21 (UTC)")
+    try:
+        if not _DAY.fullmatch(text):
+            raise ValueError  # noqa: TRY301 - the same answer as for the 31st of February
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        msg = f"must be a day such as 2026-11-21 (UTC) and not {text!r}"
+        raise WrongError(msg) from None
 
 
 def flag(node: yaml.Node) -> bool:

@@ -202,7 +202,6 @@ UNPRICED = [
     ("openai", "dall-e-3", {"output_images": 1}, {}, "2023-11-05", UNPRICED_DATE),
     ("openai", "dall-e-3", {"output_images": 1}, {"size": "256x256"}, TODAY, UNPRICED_CONDITION),
     ("openai", "gpt-4o", {"input_tokens": 1, "code_executions": 1}, {}, TODAY, UNPRICED_METER),
-    ("openai", "gpt-4o-transcribe", {"input_audio_seconds": 60}, {}, TODAY, UNPRICED_METER),
     ("openai", "gpt-4o-mini-tts", {"input_characters": 60}, {}, TODAY, UNPRICED_METER),
     ("anthropic", "claude-3-opus-20240229", {"input_tokens": 1, "web_searches": 1}, {}, TODAY, UNPRICED_METER),
     ("openai", "gpt-4o", {}, {}, TODAY, UNPRICED_USAGE),
@@ -494,7 +493,8 @@ def test_what_is_known_can_be_listed(layered):
     own = layered(OWN_GPT)
     known = list(own.known())
     assert KnownModel("openai", "gpt-4o", "user") in known
-    assert KnownModel("openai", "whisper-1", "supplement", load_supplement().checked) in known
+    whisper = next(e for e in load_supplement().entries if e.model.text == "whisper-1")
+    assert KnownModel("openai", "whisper-1", "supplement", whisper.checked) in known
     assert KnownModel("azure.ai.openai", "o1", "genai-prices") in known
     assert len(known) > 2000
     assert {"openai", "ollama", "gcp.gemini"} <= set(own.providers())

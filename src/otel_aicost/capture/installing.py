@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 from otel_aicost.capture.boundary import Watch, attempt
-from otel_aicost.capture.sdks import SDKS, Sdk
+from otel_aicost.capture.sdks import HTTP, SDKS, Sdk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Capture:
     """Wraps the SDKs and hands their calls to a sink."""
 
-    def __init__(self, sink: Sink, disabled: Collection[str] = (), sdks: tuple[Sdk, ...] = SDKS) -> None:
+    def __init__(self, sink: Sink, disabled: Collection[str] = ()) -> None:
         self._watch = Watch(sink)
+        sdks = (*SDKS, *HTTP) if sink.settings.apis else SDKS
         self._sdks = tuple(sdk for sdk in sdks if sdk.name not in disabled)
         self._wrapped: list[tuple[Any, str, Any]] = []
         self.patched: dict[str, tuple[str, ...]] = {}

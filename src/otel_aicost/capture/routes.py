@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.providers.base import Endpoint, Provider, Sent
 
-_DEFAULT_PORTS = {"https": 443, "http": 80}
+DEFAULT_PORTS = {"https": 443, "http": 80}
 _KEPT = 1024
 
 
@@ -63,7 +63,7 @@ class Routes:
 
     def _place(self, url: str, mapped: Mapping[str, str]) -> tuple[Provider, str, int | None, str]:
         there = urlsplit(url)
-        host, port = there.hostname or "", there.port or _DEFAULT_PORTS.get(there.scheme)
+        host, port = there.hostname or "", there.port or DEFAULT_PORTS.get(there.scheme)
         provider = provider_of(host, port, mapped)
         if provider is COMPATIBLE and self._home is not None:
             provider = self._home

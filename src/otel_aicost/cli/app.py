@@ -13,6 +13,7 @@ from otel_aicost.cli.alerts import alerts
 from otel_aicost.cli.budgets import budgets
 from otel_aicost.cli.calls import calls
 from otel_aicost.cli.doctor import doctor
+from otel_aicost.cli.estimate import estimate
 from otel_aicost.cli.export import export
 from otel_aicost.cli.ledger import ledger
 from otel_aicost.cli.prices import prices
@@ -114,7 +115,7 @@ def app() -> None:
     """What the AI calls of your programs cost: read from the ledger that instrumented programs write."""
 
 
-for _command in (report, calls, export, budgets, alerts, prices, ledger, serve, doctor):
+for _command in (report, calls, export, budgets, alerts, prices, estimate, ledger, serve, doctor):
     app.add_command(_command)
 
 

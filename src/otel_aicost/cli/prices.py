@@ -66,7 +66,7 @@ def list_models(
     """List the models that have a price: all, or those whose name holds TEXT."""
     known = [
         model
-        for model in _catalogue(prices_file).known()
+        for model in price_lists(prices_file).known()
         if text.lower() in model.model.lower() and provider in (None, model.provider) and source in (None, model.source)
     ]
     if as_json:
@@ -95,7 +95,7 @@ def show(model: str, provider: str | None, prices_file: Path | None, *, as_json:
     """Show what MODEL costs: each meter, at a date, under given conditions."""
     from otel_aicost.prices.rates import Price, Query  # noqa: PLC0415 - nothing of it is needed for --help
 
-    catalogue = _catalogue(prices_file)
+    catalogue = price_lists(prices_file)
     conditions, at_ns = _conditions(asked["whens"]), _moment(asked["day"])
     found: dict[str, Price] = {}
     reasons: set[str] = set()
@@ -138,7 +138,7 @@ def explain(call_id: str, path: Path | None, prices_file: Path | None, *, as_jso
         msg = f"there is no call {call_id!r} in the ledger {ledger.path}"
         raise click.UsageError(msg)
     call = call_document(row)
-    again = _priced_again(call, _catalogue(prices_file))
+    again = _priced_again(call, price_lists(prices_file))
     if as_json:
         write_json({"call": call, "priced_again": again})
     else:
@@ -200,7 +200,7 @@ def _checked(path: Path | None, *, shipped: bool) -> tuple[list[str], list[tuple
     return mistakes, doubts
 
 
-def _catalogue(prices_file: Path | None) -> Catalogue:
+def price_lists(prices_file: Path | None) -> Catalogue:
     """Return the catalogue with the user's file; a file that cannot be used is an error here."""
     from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415 - takes a third of a second
     from otel_aicost.prices.reading import read_price_file  # noqa: PLC0415

@@ -82,6 +82,11 @@ DIMENSIONS: Mapping[str, Dimensions] = MappingProxyType(
         "file_searches": _dimensions("tool_calls", tool_type="storage_search"),
         "code_executions": _dimensions("tool_calls", tool_type="code_execution"),
         "requests": _dimensions("requests"),
+        "matrix_elements": _dimensions("matrix_elements"),
+        "web_fetches": _dimensions("tool_calls", tool_type="web_fetch"),
+        "maps_groundings": _dimensions("tool_calls", tool_type="maps_grounding"),
+        "training_tokens": _dimensions("training"),
+        "training_seconds": _dimensions("training_durations"),
     }
 )
 _READ = ("token_type", "cache_read")

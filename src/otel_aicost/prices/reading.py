@@ -20,6 +20,7 @@ from otel_aicost.yaml_file import (
     Reader,
     WrongError,
     compose,
+    day_of,
     flag,
     line_of,
     list_of_text,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 SCHEMA = 1
 NS_PER_SECOND = 1_000_000_000
 _DEAREST = Decimal(10**9)
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def read_price_file(path: Path, layer: Layer = "user") -> PriceFile:
@@ -80,7 +80,7 @@ class _Reader(Reader):
         periods = [self.period(n, f"{at}.periods[{i}]") for i, n in self.items(fields, at, "periods")]
         if "periods" in fields and not periods:
             self.say(line_of(fields["periods"]), f"{at}.periods", "is empty; it needs one period at least")
-        source, checked = self.value(fields, at, "source", text_of), self.value(fields, at, "checked", _day)
+        source, checked = self.value(fields, at, "source", text_of), self.value(fields, at, "checked", day_of)
         add, assume = self.value(fields, at, "add", flag), self.value(fields, at, "assume", _strings)
         self.value(fields, at, "note", text_of)
         told = [period for period in periods if period is not None]
@@ -102,7 +102,7 @@ class _Reader(Reader):
 
     def period(self, node: yaml.Node, at: str) -> Period | None:
         fields = self.fields(node, at, ("from",), ("rates", "defer", "free", "note"))
-        start = self.value(fields, at, "from", _day)
+        start = self.value(fields, at, "from", day_of)
         free, defer = self.value(fields, at, "free", _true), self.value(fields, at, "defer", _true)
         rates = [self.rate(n, f"{at}.rates[{i}]") for i, n in self.items(fields, at, "rates")]
         if len({"rates", "defer", "free"} & fields.keys()) != 1:
@@ -145,12 +145,12 @@ class _Reader(Reader):
             self.value(fields, at, "provider", text_of),
             self.value(fields, at, "multiply", _money),
         )
-        start, end = self.value(fields, at, "from", _day), self.value(fields, at, "to", _day)
+        start, end = self.value(fields, at, "from", day_of), self.value(fields, at, "to", day_of)
         when, model = self.value(fields, at, "when", _when), self.value(fields, at, "model", self._pattern)
         meters = self.value(fields, at, "meters", list_of_text)
         only = self.value(fields, at, "only_if_base_has_no_variant", flag)
         self.value(fields, at, "source", text_of)
-        self.value(fields, at, "checked", _day)
+        self.value(fields, at, "checked", day_of)
         self.value(fields, at, "note", text_of)
         if start and end and end <= start:
             self.say(line_of(fields["to"]), f"{at}.to", f"{end} must come after `from`, {start}")
@@ -189,17 +189,6 @@ class _Reader(Reader):
 
 def _midnight(day: str) -> int:
     return int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp()) * NS_PER_SECOND
-
-
-def _day(node: yaml.Node) -> str:
-    text = scalar(node, ("timestamp", "str"), "a day such as 2026-11-21 (UTC)")
-    try:
-        if not _DAY.fullmatch(text):
-            raise ValueError  # noqa: TRY301 - the same answer as for the 31st of February
-        return date.fromisoformat(text).isoformat()
-    except ValueError:
-        msg = f"must be a day such as 2026-11-21 (UTC) and not {text!r}"
-        raise WrongError(msg) from None
 
 
 def _decimal(text: str, msg: str) -> Decimal:

@@ -30,6 +30,8 @@ class Sent:
     stream: bool = False
     path: str = ""
     """The path of its URL: some providers have the model there."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of its headers those that an endpoint may ask for, by their names in lower case. There may be none at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Endpoint:
     """It fetches what was spent before (a poll, a download of results), and is recorded only with a usage."""
     lines: bool = False
     """The body is JSON Lines, whatever its content type says; `read` gets `{"lines": [...]}`."""
+    adds: bool = False
+    """What the request tells is billed beside what the response tells, and not only where that tells nothing."""
     headers: Callable[[Mapping[str, str]], Json] | None = None
     """What the headers of a response tell, laid under its body; their names are in lower case."""
 
@@ -109,8 +113,10 @@ class Provider:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """What a POST means at this provider: the end of its path (`/v2/chat`, `/model/*/converse`, `:predict`, where `*`
     is any one segment) -> endpoint. Asked before the dialects that many providers speak."""
+    closed: bool = False
+    """Its own endpoints are all that count; no dialect is asked."""
     polls: Mapping[str, Endpoint] = field(default_factory=dict)
-    """The same of GETs that fetch what was spent before."""
+    """The same of GETs: most of them fetch what was spent before (`Endpoint.past`), some cost money themselves."""
 
 
 def quantities(usage: Json, fields: Fields) -> dict[str, Quantity]:

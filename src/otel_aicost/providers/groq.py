@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from otel_aicost.providers import openai
 from otel_aicost.providers.base import AbsurdUsageError, Json, Provider, items, mapping, quantities, text
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from otel_aicost.model import Quantity, Reading

@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from otel_aicost.testing import anthropic_wire, kin_wire, openai_audio, openai_chat, openai_images, openai_responses
+from otel_aicost.testing import (
+    anthropic_wire,
+    kin_wire,
+    maps_wire,
+    openai_audio,
+    openai_chat,
+    openai_images,
+    openai_responses,
+)
 from otel_aicost.testing import openai_vectors as vectors
 from otel_aicost.testing.exchange import Answer, Exchange
 
@@ -65,6 +73,14 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
     ("POST", r"/images/generations", "openai", openai_images.generations),
     ("POST", r"/images/edits", "openai", openai_images.edits),
     ("POST", r"/images/variations", "openai", openai_images.variations),
+    ("GET", r"/maps/api/(place/)?(?P<operation>[a-z]+)/json", "google", maps_wire.legacy),
+    ("GET", r"/maps/api/place/photo", "google", maps_wire.photo),
+    ("GET", r"/v1/(snapToRoads|nearestRoads|speedLimits)", "google", maps_wire.roads),
+    ("POST", r"/v1:validateAddress", "google", maps_wire.validation),
+    ("POST", r"/geolocation/v1/geolocate", "google", maps_wire.geolocation),
+    ("POST", r"/v1/places:search(Text|Nearby)", "google", maps_wire.places),
+    ("POST", r"/v1/places:autocomplete", "google", maps_wire.suggestions),
+    ("GET", r"/v1/places/[^/]+", "google", maps_wire.place),
 )
 _COMPILED = tuple((verb, re.compile(path + "$"), family, endpoint) for verb, path, family, endpoint in _TABLE)
 _DEPLOYMENT = re.compile(r"/deployments/(?P<deployment>[^/]+)/")
