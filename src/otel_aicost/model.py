@@ -60,6 +60,7 @@ METERS: Mapping[str, str] = MappingProxyType(
         "output_images": "images generated; priced by `size` and `quality`",
         "output_video_seconds": "seconds of video generated",
         "document_pages": "pages read",
+        "input_annotated_document_pages": "of those, pages that were annotated too",
         "requests": "requests, where a request itself has a price",
         "matrix_elements": "pairs of an origin and a destination, for travel times",
         "web_searches": "searches the provider made for the model",

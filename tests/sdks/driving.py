@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -74,6 +75,47 @@ def stainless(client: Any, path: str) -> Callable[..., Any]:
     return make
 
 
+class Asynchronous:
+    """A client of an SDK by Speakeasy, of whose methods only the asynchronous ones are there, by the plain names."""
+
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner
+
+    def __getattr__(self, name: str) -> Any:
+        twin = getattr(self._owner, f"{name}_async", None)
+        return Asynchronous(getattr(self._owner, name)) if twin is None else twin
+
+
+def speakeasy(client: Any, path: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What makes the clients of an SDK by Speakeasy."""
+    package = client.__module__.rpartition(".")[0]
+    http, utils = import_module(f"{package}.basesdk").httpx, import_module(f"{package}.utils")
+
+    def common(url: str, *, retrying: bool = False) -> dict[str, Any]:
+        backoff = utils.RetryConfig("backoff", utils.BackoffStrategy(1, 10, 1.1, 5000), retry_connection_errors=False)
+        return {"api_key": KEY, "server_url": f"{url}{path}", "retry_config": backoff if retrying else None}
+
+    def make(url: str, **options: Any) -> Any:
+        return client(client=http.Client(verify=TRUST), **common(url, **options))
+
+    def make_async(url: str, **options: Any) -> Any:
+        return Asynchronous(client(async_client=http.AsyncClient(verify=TRUST), **common(url, **options)))
+
+    return make, make_async
+
+
+async def _aclose(client: Any) -> None:
+    client._owner.sdk_configuration.client.close()
+    await client._owner.sdk_configuration.async_client.aclose()
+
+
+def _close(client: Any) -> None:
+    client.sdk_configuration.client.close()
+
+
+CLOSING = (_close, _aclose)
+
+
 @contextmanager
 def opened(kind: Kind, url: str, **options: Any) -> Iterator[Any]:
     """A client, closed again."""
@@ -100,8 +142,17 @@ def take(result: Any) -> Any:
         return seen(result)
     if hasattr(result, "__enter__"):
         with result as inner:
-            return type(result), take(iter(inner) if hasattr(inner, "__iter__") else inner)
-    return type(result), [seen(item) for item in result] if hasattr(result, "__next__") else seen(result)
+            return type(result), _taken(inner)
+    return type(result), _taken(result)
+
+
+def _taken(value: Any) -> Any:
+    return [seen(item) for item in value] if hasattr(value, "__next__") or _iterates(value, "__iter__") else seen(value)
+
+
+def _iterates(value: Any, method: str) -> bool:
+    """Whether it is a stream; an answer whose fields are iterated over is none."""
+    return hasattr(value, method) and not isinstance(value, (pydantic.BaseModel, list, tuple, dict, str, bytes))
 
 
 async def take_async(result: Any) -> Any:
@@ -114,8 +165,12 @@ async def take_async(result: Any) -> Any:
         return type(result), await result.read()
     if hasattr(result, "__aenter__"):
         async with result as inner:
-            return type(result), await take_async(aiter(inner) if hasattr(inner, "__aiter__") else inner)
-    return type(result), [seen(item) async for item in result] if hasattr(result, "__anext__") else seen(result)
+            return type(result), await _taken_async(inner)
+    return type(result), await _taken_async(result)
+
+
+async def _taken_async(value: Any) -> Any:
+    return [seen(item) async for item in value] if _iterates(value, "__aiter__") else seen(value)
 
 
 def seen(value: Any) -> Any:

