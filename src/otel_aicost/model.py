@@ -69,6 +69,7 @@ METERS: Mapping[str, str] = MappingProxyType(
         "file_searches": "searches in the provider's file store",
         "code_executions": "runs of the provider's code interpreter",
         "rerank_searches": "rerank search units",
+        "classifications": "texts that were classified",
         "training_tokens": "tokens a model was trained on, epochs multiplied in",
         "training_seconds": "seconds of training that is billed by the hour",
     }

@@ -15,7 +15,10 @@ BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
 """What the frame of a chat message costs."""
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|.)")
-_PROMPT_KEYS = ("messages", "input", "prompt", "system", "instructions", "tools", "contents")
+_PROMPT_KEYS = (
+    *("messages", "input", "prompt", "system", "instructions", "tools", "contents"),
+    *("inputs", "texts", "message", "chat_history", "preamble", "query", "documents"),
+)
 
 
 def tokens_in(stream: bytes, keys: tuple[str, ...]) -> int:

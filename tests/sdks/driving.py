@@ -56,12 +56,14 @@ class Kind:
     make: Callable[..., Any]
     make_async: Callable[..., Any]
     cases: tuple[Case, ...]
-    cheaper: str
-    """A model of theirs that a budget may fall back to from that of the first cases."""
-    retrying: Mapping[str, Any] = field(default_factory=dict)
-    """What lets a client try again, at once, after a failure."""
+    cheaper: str | None
+    """A model of theirs that a budget may fall back to from that of the first cases; `None`: all are free."""
+    retrying: Mapping[str, Any] | None
+    """What lets a client try again, at once, after a failure; `None`: it never does."""
     close: Callable[[Any], object] = lambda client: client.close()
     aclose: Callable[[Any], Awaitable[object]] = lambda client: client.close()
+    dear: str | None = None
+    """Who is paid where its home is free: what is free is never blocked."""
 
 
 def stainless(client: Any, path: str) -> Callable[..., Any]:
@@ -73,6 +75,18 @@ def stainless(client: Any, path: str) -> Callable[..., Any]:
         return client(base_url=f"{url}{path}", api_key=KEY, **common)
 
     return make
+
+
+class _Never:
+    """Stands for the HTTP client of the other kind, which nobody asks and which takes long to make."""
+
+    def send(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
+    build_request = close = aclose = send
+
+
+NEVER = _Never()
 
 
 class Asynchronous:
@@ -96,16 +110,16 @@ def speakeasy(client: Any, path: str) -> tuple[Callable[..., Any], Callable[...,
         return {"api_key": KEY, "server_url": f"{url}{path}", "retry_config": backoff if retrying else None}
 
     def make(url: str, **options: Any) -> Any:
-        return client(client=http.Client(verify=TRUST), **common(url, **options))
+        return client(client=http.Client(verify=TRUST), async_client=NEVER, **common(url, **options))
 
     def make_async(url: str, **options: Any) -> Any:
-        return Asynchronous(client(async_client=http.AsyncClient(verify=TRUST), **common(url, **options)))
+        asynchronous = http.AsyncClient(verify=TRUST)
+        return Asynchronous(client(client=NEVER, async_client=asynchronous, **common(url, **options)))
 
     return make, make_async
 
 
 async def _aclose(client: Any) -> None:
-    client._owner.sdk_configuration.client.close()
     await client._owner.sdk_configuration.async_client.aclose()
 
 

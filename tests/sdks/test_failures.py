@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from otel_aicost.testing import FakeProvider
     from sdks.driving import Kind
 
-SHARED = ("capture.boundary.", "capture.exchange.", "capture.routes.", "capture.events.", "capture.body.")
+SHARED = ("capture.boundary.Pending.", "capture.readers.NdjsonReader.", "capture.streaming.")
+BARE: dict[str, Any] = {}
+"""SDK -> what its calls give without us."""
 
 
 async def application(kind: Kind, provider: FakeProvider) -> Any:
@@ -45,6 +47,7 @@ def names() -> list[Any]:
 @pytest.mark.parametrize(("kind", "name"), names())
 async def test_a_function_that_fails_is_not_noticed(provider: FakeProvider, kind: Kind, name: str) -> None:
     """Same results, same exceptions."""
-    bare = await application(kind, provider)
+    if kind.name not in BARE:
+        BARE[kind.name] = await application(kind, provider)
     with Counting(Settings(ledger=None), SpanObserver()), failing(FUNCTIONS[name]):
-        assert await application(kind, provider) == bare
+        assert await application(kind, provider) == BARE[kind.name]

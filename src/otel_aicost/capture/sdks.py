@@ -29,6 +29,8 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("mistralai", "speakeasy", "mistralai.gcp.client.basesdk", home="gcp.vertex_ai"),
     Sdk("mistralai", "speakeasy", "mistralai.basesdk", home="mistral_ai"),  # before 2.0
     Sdk("openrouter", "speakeasy", "openrouter.basesdk", home="openrouter"),
+    Sdk("cohere", "fern", "cohere.core.http_client", home="cohere"),
+    Sdk("ollama", "ollama", "ollama._client", home="ollama"),
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),

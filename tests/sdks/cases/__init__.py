@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sdks.cases import groq, mistralai, openrouter, perplexity, together
+from sdks.cases import cohere, groq, mistralai, ollama, openrouter, perplexity, together
 
-KINDS = (groq.KIND, together.KIND, perplexity.KIND, mistralai.KIND, openrouter.KIND)
+KINDS = (groq.KIND, together.KIND, perplexity.KIND, mistralai.KIND, openrouter.KIND, cohere.KIND, ollama.KIND)
