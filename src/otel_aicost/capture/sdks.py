@@ -34,6 +34,7 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),
+    Sdk("litellm", "litellm", "litellm.llms.custom_httpx.http_handler"),
 )
 HTTP: tuple[Sdk, ...] = (
     Sdk("httpx", "http_clients", "httpx._client"),
