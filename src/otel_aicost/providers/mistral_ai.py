@@ -130,6 +130,7 @@ CONVERSATION = Endpoint(
     text=("content",),
 )
 TRANSCRIPTION = Endpoint("transcription", read_transcription, openai.describe, ends=(b'"transcription.done"',))
+OCR = Endpoint("ocr", read_ocr, openai.describe)
 CLASSIFIER = Endpoint("moderation", read, openai.describe)
 BATCH = Endpoint("batch", read_batch, past=True, only_with_usage=True)
 
@@ -141,7 +142,7 @@ PROVIDER = Provider(
         "/agents/completions": CHAT,
         "/fim/completions": replace(CHAT, operation="text_completion"),
         "/embeddings": Endpoint("embeddings", read, openai.describe),
-        "/ocr": Endpoint("ocr", read_ocr, openai.describe),
+        "/ocr": OCR,
         "/audio/transcriptions": TRANSCRIPTION,
         "/conversations": CONVERSATION,
         "/conversations/*": CONVERSATION,
