@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ class Case:
     reply: Mapping[str, Any] = field(default_factory=dict)
     streamed: bool = False
     records: int = 1
+    needs: str = ""
+    """The resource of the client that older versions do not have."""
 
     @property
     def script(self) -> Reply:
@@ -64,6 +67,21 @@ class Kind:
     aclose: Callable[[Any], Awaitable[object]] = lambda client: client.close()
     dear: str | None = None
     """Who is paid where its home is free: what is free is never blocked."""
+
+
+def offered(kind: Kind) -> Kind:
+    """The SDK with those of its cases that the installed version has the methods for."""
+    with opened(kind, "http://127.0.0.1:9") as client:
+        cases = [case for case in kind.cases if not case.needs or _has(client, case.needs)]
+    return replace(kind, cases=tuple(cases))
+
+
+def _has(client: Any, resource: str) -> bool:
+    try:
+        reduce(getattr, resource.split("."), client)
+    except AttributeError:
+        return False
+    return True
 
 
 def stainless(client: Any, path: str) -> Callable[..., Any]:

@@ -48,10 +48,10 @@ def read(body: Json) -> Reading:
 def _by_model(body: Json) -> dict[str, dict[str, Quantity]]:
     found: dict[str, dict[str, Quantity]] = {}
     for part in items(mapping(body.get("usage_breakdown")).get("models")):
-        model = text(part.get("model"))
-        if model is not None:
+        model, counted = text(part.get("model")), quantities(mapping(part.get("usage")), openai.USAGE)
+        if model is not None and counted:
             totals = found.setdefault(model, {})
-            for meter, amount in quantities(mapping(part.get("usage")), openai.USAGE).items():
+            for meter, amount in counted.items():
                 totals[meter] = totals.get(meter, 0) + amount
     return found
 

@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from sdks.cases import cohere, groq, mistralai, ollama, openrouter, perplexity, together
+from sdks.driving import offered
 
-KINDS = (groq.KIND, together.KIND, perplexity.KIND, mistralai.KIND, openrouter.KIND, cohere.KIND, ollama.KIND)
+SDKS = (groq, together, perplexity, mistralai, openrouter, cohere, ollama)
+KINDS = tuple(offered(sdk.KIND) for sdk in SDKS)

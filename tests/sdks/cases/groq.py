@@ -40,8 +40,7 @@ KIND = Kind(
             lambda client: client.audio.speech.create(
                 model="canopylabs/orpheus-v1-english", voice="troy", input="one two"
             ),
-            {"input_characters": 7}, "speech",
-        ),
+            {"input_characters": 7}, "speech", needs="audio.speech"),
     ),
     "llama-3.1-8b-instant",
     {"max_retries": 2},

@@ -8,9 +8,8 @@ from capture.scenarios import WAVE
 from otel_aicost.testing import Usage
 from sdks.driving import CACHED, CACHED_COUNTED, CLOSING, COUNTED, SPOKEN, Case, Kind, speakeasy
 
-try:
-    sdk = import_module("mistralai.client")
-except ImportError:  # before 2.0
+sdk = import_module("mistralai.client")
+if not hasattr(sdk, "Mistral"):  # before 2.0
     sdk = import_module("mistralai")
 
 CHAT = {"model": "mistral-large-2512", "messages": SPOKEN}
@@ -30,13 +29,11 @@ KIND = Kind(
         Case("chat streamed", lambda client: client.chat.stream(**CHAT), CACHED_COUNTED, usage=CACHED, streamed=True),
         Case(
             "conversation streamed", lambda client: client.beta.conversations.start_stream(**TALK), COUNTED,
-            streamed=True,
-        ),
-        Case("conversation", lambda client: client.beta.conversations.start(**TALK), COUNTED),
+            streamed=True, needs="beta.conversations"),
+        Case("conversation", lambda client: client.beta.conversations.start(**TALK), COUNTED, needs="beta.conversations"),
         Case(
             "conversation continued",
-            lambda client: client.beta.conversations.append(conversation_id="conv_1", inputs="one"), COUNTED,
-        ),
+            lambda client: client.beta.conversations.append(conversation_id="conv_1", inputs="one"), COUNTED, needs="beta.conversations"),
         Case("agent", lambda client: client.agents.complete(agent_id="ag_1", messages=SPOKEN), COUNTED),
         Case(
             "fim", lambda client: client.fim.complete(model="codestral-2508", prompt="one"), COUNTED, "text_completion"
@@ -47,16 +44,13 @@ KIND = Kind(
         ),
         Case(
             "ocr", lambda client: client.ocr.process(model="mistral-ocr-2512", document=DOCUMENT),
-            {"document_pages": 3}, "ocr",
-        ),
+            {"document_pages": 3}, "ocr", needs="ocr"),
         Case(
             "transcription", lambda client: client.audio.transcriptions.complete(**HEARD),
-            {"input_audio_seconds": 203}, "transcription", usage=SECONDS,
-        ),
+            {"input_audio_seconds": 203}, "transcription", usage=SECONDS, needs="audio.transcriptions"),
         Case(
             "transcription streamed", lambda client: client.audio.transcriptions.stream(**HEARD),
-            {"input_audio_seconds": 203}, "transcription", usage=SECONDS,
-        ),
+            {"input_audio_seconds": 203}, "transcription", usage=SECONDS, needs="audio.transcriptions"),
         Case(
             "moderation", lambda client: client.classifiers.moderate(model="mistral-moderation-2411", inputs=["one"]),
             COUNTED, "moderation",

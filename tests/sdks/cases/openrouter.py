@@ -18,7 +18,7 @@ KIND = Kind(
     (
         Case("chat", lambda client: client.chat.send(**CHAT), COUNTED, reply=COST),
         Case("chat streamed", lambda client: client.chat.send(**CHAT, stream=True), COUNTED, reply=COST, streamed=True),
-        Case("responses", lambda client: client.responses.send(model="openai/gpt-4o", input="one"), COUNTED, reply=COST),
+        Case("responses", lambda client: client.responses.send(model="openai/gpt-4o", input="one"), COUNTED, reply=COST, needs="responses"),
         Case(
             "embeddings", lambda client: client.embeddings.generate(model="openai/text-embedding-3-small", input="one"),
             {"input_tokens": 1500}, "embeddings",

@@ -22,15 +22,13 @@ KIND = Kind(
             "chat streamed", lambda client: client.chat.completions.create(**CHAT, stream=True), COUNTED,
             reply=COST, streamed=True,
         ),
-        Case("agent", lambda client: client.responses.create(model="x/y", input="one"), COUNTED, reply=AGENT),
+        Case("agent", lambda client: client.responses.create(model="x/y", input="one"), COUNTED, reply=AGENT, needs="responses"),
         Case(
             "agent streamed", lambda client: client.responses.create(model="x/y", input="one", stream=True), COUNTED,
-            reply=AGENT, streamed=True,
-        ),
+            reply=AGENT, streamed=True, needs="responses"),
         Case(
             "embeddings", lambda client: client.embeddings.create(model="pplx-embed-v1-4b", input=["one"]),
-            {"input_tokens": 1500}, "embeddings",
-        ),
+            {"input_tokens": 1500}, "embeddings", needs="embeddings"),
         Case("search", lambda client: client.search.create(query="one"), {"requests": 1}, "search"),
         Case(
             "chat later", lambda client: client.async_.chat.completions.create(request=CHAT), {}, usage=USED, records=0,
