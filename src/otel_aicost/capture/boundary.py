@@ -81,7 +81,7 @@ class Pending:
             self.exchange().respond(response, resends, injected=self.injected)
 
     def answered(self, response: Any, resends: int = 0) -> None:  # noqa: ANN401 - of httpx or httpx2
-        """An HTTP response of any status is here: a refusal, of which the SDK raises later, is known by its status."""
+        """An HTTP response of any status is here: a refusal that the SDK raises of later is recorded by its status."""
         if response.is_success:
             self.respond(response, resends)
             return

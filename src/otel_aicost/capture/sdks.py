@@ -31,6 +31,9 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("openrouter", "speakeasy", "openrouter.basesdk", home="openrouter"),
     Sdk("cohere", "fern", "cohere.core.http_client", home="cohere"),
     Sdk("ollama", "ollama", "ollama._client", home="ollama"),
+    Sdk("google.genai", "google_genai", "google.genai._api_client", home="gcp.gemini"),
+    Sdk("google.genai", "google_genai", "google.genai._gaos.basesdk", home="gcp.gemini"),
+    Sdk("google.genai", "stainless", "google.genai._interactions._base_client", home="gcp.gemini"),  # until 2
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),

@@ -7,7 +7,6 @@ from otel_aicost.providers.base import Provider
 PROVIDERS = (
     Provider("x_ai", hosts=("api.x.ai", "*.api.x.ai")),
     Provider("fireworks", hosts=("api.fireworks.ai",)),
-    Provider("gcp.gemini", hosts=("generativelanguage.googleapis.com",)),
     Provider("deepinfra", hosts=("api.deepinfra.com",)),
     Provider("cerebras", hosts=("api.cerebras.ai",)),
     Provider("sambanova", hosts=("api.sambanova.ai",)),

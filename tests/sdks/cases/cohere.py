@@ -52,7 +52,7 @@ KIND = Kind(
         ),
     ),
     "command-r7b-12-2024",
-    {"max_retries": 2},
+    {"max_retries": 4},  # older versions begin to count at 2
     lambda client: client.http.close(),
     lambda client: client.http.aclose(),
 )  # fmt: skip
