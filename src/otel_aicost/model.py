@@ -43,6 +43,7 @@ METERS: Mapping[str, str] = MappingProxyType(
         "cache_write_1h_tokens": "of those, written for one hour",
         "output_tokens": "tokens generated, all kinds (reasoning, audio and image tokens are inside)",
         "reasoning_tokens": "output tokens the model thought with",
+        "output_citation_tokens": "output tokens that cite what was found",
         "input_text_tokens": "input tokens that are text",
         "input_audio_tokens": "input tokens that are audio",
         "cache_audio_read_tokens": "audio input tokens read from the cache",
@@ -62,6 +63,7 @@ METERS: Mapping[str, str] = MappingProxyType(
         "output_video_tokens": "output tokens that are video",
         "cache_video_read_tokens": "video input tokens read from the cache",
         "document_pages": "pages read",
+        "input_annotated_document_pages": "of those, pages that were annotated too",
         "requests": "requests, where a request itself has a price",
         "matrix_elements": "pairs of an origin and a destination, for travel times",
         "web_searches": "searches the provider made for the model",
@@ -80,6 +82,7 @@ METERS: Mapping[str, str] = MappingProxyType(
         "guardrail_reasoning_units": "text units checked by automated reasoning, times policies",
         "guardrail_images": "images held against content filters",
         "guardrail_free_units": "text units held against word lists and patterns, which costs nothing",
+        "classifications": "texts that were classified",
         "training_tokens": "tokens a model was trained on, epochs multiplied in",
         "training_seconds": "seconds of training that is billed by the hour",
     }

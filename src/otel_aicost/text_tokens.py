@@ -29,6 +29,7 @@ _PROMPT_KEYS = (
     "systemInstruction",
     "requests",
     "instances",
+    *("inputs", "texts", "message", "chat_history", "preamble", "query", "documents"),
 )
 
 

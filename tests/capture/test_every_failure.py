@@ -40,6 +40,9 @@ GUARD = "it is the guard itself"
 LOOP = "the loop of the background thread, which nothing of the application waits for"
 EXCLUDED = {
     "capture.stainless._process_response": THROUGH,
+    "capture.ollama._streams": THROUGH,
+    **{f"capture.streaming.Opening.{name}": THROUGH for name in ("__enter__", "__exit__", "__aenter__", "__aexit__")},
+    **{f"capture.ollama.{name}": THROUGH for name in ("_Http.stream", "_StandIn.__getattr__")},
     "capture.boundary.attempt": GUARD,
     "capture.boundary._admitted": GUARD,
     "capture.boundary._admitted_async": GUARD,

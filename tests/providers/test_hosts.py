@@ -63,7 +63,7 @@ HOSTS = {
     "ai-gateway.helicone.ai": "helicone",
     "nano-gpt.com": "nano_gpt",
     "api.poe.com": "poe",
-    "ollama.com": "ollama",
+    "ollama.com": "ollama_cloud",
 }
 
 

@@ -20,6 +20,8 @@ MAX_HELD = 32 * 1024 * 1024
 """Bytes of one JSON body or one stream event that are kept to be parsed; a longer one is let go unread."""
 HELD_TEXT = 64 * 1024
 """Bytes of stream kept for an estimate before they are counted and let go."""
+NDJSON = ("application/x-ndjson", "application/stream+json")
+"""What streams of JSON Lines are called."""
 OPENING = 2
 """Events at the beginning of a stream that are kept, to know the model if no usage comes; Azure's first names none."""
 
@@ -179,6 +181,34 @@ class SseReader:
         return self._tokens
 
 
+class NdjsonReader:
+    """A stream of JSON Lines: each is an event."""
+
+    error: str | None = None
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.complete = False
+        self._rest = b""
+        self._events = SseReader(endpoint)
+
+    def feed(self, chunk: bytes) -> None:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > MAX_HELD:
+            self._rest = b""
+        if lines:
+            self._events.feed(b"".join(b"data: " + line + b"\n" for line in lines))
+            self.complete = self._events.complete
+
+    def body(self, *, whole: bool) -> Json | None:
+        self.feed(b"\n")  # the last line may have no end
+        body = self._events.body(whole=whole)
+        self.error = self._events.error
+        return body
+
+    def seen_tokens(self) -> int:
+        return self._events.seen_tokens()
+
+
 class EventStreamReader:
     """Amazon's binary event stream, as SDKs other than Amazon's own read it from Bedrock."""
 
@@ -221,6 +251,8 @@ def reader_for(content_type: str, endpoint: Endpoint) -> Reader | None:
         return SseReader(endpoint)
     if content_type.startswith("application/vnd.amazon.eventstream"):
         return EventStreamReader(endpoint)
+    if content_type.startswith(NDJSON):
+        return NdjsonReader(endpoint)
     if "json" in content_type:
         return JsonReader()
     return None

@@ -24,6 +24,16 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("botocore", "botocore", "botocore.client", "aws.bedrock"),
     Sdk("aiobotocore", "botocore", "aiobotocore.client", "aws.bedrock"),
     Sdk("aiobotocore", "botocore", "aiobotocore.response", "aws.bedrock"),
+    Sdk("groq", "stainless", "groq._base_client", home="groq"),
+    Sdk("together", "stainless", "together._base_client", home="together"),
+    Sdk("perplexity", "stainless", "perplexity._base_client", home="perplexity"),
+    Sdk("mistralai", "speakeasy", "mistralai.client.basesdk", home="mistral_ai"),
+    Sdk("mistralai", "speakeasy", "mistralai.azure.client.basesdk", home="azure.ai.inference"),
+    Sdk("mistralai", "speakeasy", "mistralai.gcp.client.basesdk", home="gcp.vertex_ai"),
+    Sdk("mistralai", "speakeasy", "mistralai.basesdk", home="mistral_ai"),  # before 2.0
+    Sdk("openrouter", "speakeasy", "openrouter.basesdk", home="openrouter"),
+    Sdk("cohere", "fern", "cohere.core.http_client", home="cohere"),
+    Sdk("ollama", "ollama", "ollama._client", home="ollama"),
     Sdk("google.genai", "google_genai", "google.genai._api_client", home="gcp.gemini"),
     Sdk("google.genai", "google_genai", "google.genai._gaos.basesdk", home="gcp.gemini"),
     Sdk("google.genai", "stainless", "google.genai._interactions._base_client", home="gcp.gemini"),  # until 2

@@ -156,6 +156,23 @@ def quantity(value: object, key: str) -> Quantity:
     return number
 
 
+def seconds(value: object) -> object:
+    """`value` as a number, where a provider writes a duration as text; anything else as it is."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def moment(value: object) -> int | None:
+    """Seconds since the epoch, as providers state times, in nanoseconds; `None` for what cannot be a time."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < LARGEST:
+        return None
+    return int(value * 1_000_000_000)
+
+
 def parameters(body: Json, wanted: Mapping[str, str]) -> dict[str, object]:
     """The numbers and words of a request under the keys of `wanted`, by their `gen_ai.request.*` names."""
     return {

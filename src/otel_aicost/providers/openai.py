@@ -21,6 +21,7 @@ from otel_aicost.providers.base import (
     mapping,
     parameters,
     quantities,
+    seconds,
     text,
 )
 
@@ -175,18 +176,8 @@ def describe_images(sent: Sent) -> Description:
 def read_transcription(body: Json) -> Reading:
     """Tokens or seconds; older `verbose_json` bodies state only the duration of the audio."""
     if not body.get("usage") and body.get("duration") is not None:
-        return read({"usage": {"seconds": _number(body["duration"])}})
+        return read({"usage": {"seconds": seconds(body["duration"])}})  # came as a string for a time
     return read(body)
-
-
-def _number(value: object) -> object:
-    """`duration` came as a string for a time."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def ask_for_usage(body: Json) -> Json | None:
