@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
@@ -90,9 +90,17 @@ class Endpoint:
     past: bool = False
     """It fetches what was spent before (a poll, a download of results), and is recorded only with a usage."""
     lines: bool = False
-    """The body is JSON Lines, whatever its content type says; `read` gets `{"lines": [...]}`."""
+    """The body is JSON Lines, whatever its content type says, and as long as it likes; `read` gets `{"lines": [...]}`
+    with those that hold one of `marks`, a few at a time. A body whose first line holds none is something else."""
     headers: Callable[[Mapping[str, str]], Json] | None = None
     """What the headers of a response tell, laid under its body; their names are in lower case."""
+    asked: Callable[[Json, str], Json] | None = None
+    """What the JSON body and the path of the request tell, laid under the body of the response."""
+
+
+def poll(operation: str, read: Callable[[Json], Reading], **more: Any) -> Endpoint:  # noqa: ANN401 - of `Endpoint`
+    """What fetches something made before: recorded only where it says what was spent."""
+    return Endpoint(operation, read, past=True, only_with_usage=True, **more)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +121,8 @@ class Provider:
     is any one segment) -> endpoint. Asked before the dialects that many providers speak."""
     polls: Mapping[str, Endpoint] = field(default_factory=dict)
     """The same of GETs: most of them fetch what was spent before (`Endpoint.past`), some cost money themselves."""
+    regional: str | None = None
+    """The host that a region stands before, where that changes prices: `eu.` before `api.openai.com`."""
 
 
 def quantities(usage: Json, fields: Fields) -> dict[str, Quantity]:
@@ -148,6 +158,39 @@ def quantity(value: object, key: str) -> Quantity:
         msg = f"{key} is {number}"
         raise AbsurdUsageError(msg)
     return number
+
+
+def seconds(value: object) -> object:
+    """`value` as a number, where a provider writes a duration as text; anything else as it is."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def moment(value: object) -> int | None:
+    """Seconds since the epoch, as providers state times, in nanoseconds; `None` for what cannot be a time."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < LARGEST:
+        return None
+    return int(value * 1_000_000_000)
+
+
+def made(body: Json) -> int | None:
+    """When something was done, or else begun, in nanoseconds since the epoch, as OpenAI states it."""
+    return moment(body.get("completed_at")) or moment(body.get("created_at")) or moment(body.get("created"))
+
+
+def once(reading: Reading, key: str) -> Reading:
+    """The same, billed once under `key`, and each of its parts under a key of its own."""
+    others = tuple(once(part, part.once or f"{key}:{number}") for number, part in enumerate(reading.others))
+    return replace(reading, once=key, others=others)
+
+
+def dated(reading: Reading, at_ns: int | None) -> Reading:
+    """The same, and its parts, billed at that time."""
+    return replace(reading, at_ns=at_ns, others=tuple(replace(part, at_ns=at_ns) for part in reading.others))
 
 
 def parameters(body: Json, wanted: Mapping[str, str]) -> dict[str, object]:
