@@ -75,7 +75,10 @@ class Exchange:
 
     def _lines(self, lines: list[Json]) -> None:
         """Lines of a download that goes on; each of them is a response of its own."""
-        self._open.later(lambda: self._open.finish(self._outcome(self._read({"lines": lines}), "read", None)))
+        self._open.finish(self._outcome(self._read({"lines": lines}), "read", None))
+
+    def _lines_later(self, lines: list[Json]) -> None:
+        self._open.later(lambda: self._lines(lines))
 
     def parsed(self, body: Json | None, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """A response whose body is JSON that was parsed already; `None`: there is nothing to read in it."""
@@ -88,7 +91,7 @@ class Exchange:
         self._open.responding()
         self._headers = headers
         if self._endpoint.lines:
-            self._reader = LinesReader(self._endpoint, self._lines)
+            self._reader = LinesReader(self._endpoint, self._lines_later)
         else:
             self._reader = reader_for(headers.get("content-type", ""), self._endpoint)
         return Observation(self._reader, self._ended, self._first_chunk)
