@@ -16,6 +16,7 @@ import pytest
 from capture.scenarios import SPOKEN
 from capture.test_budgets import holding
 from capture.world import CLAUDE, GPT, Counting, settings
+from otel_aicost import BudgetExceeded
 from otel_aicost.testing import Reply, Usage
 
 if TYPE_CHECKING:
@@ -138,7 +139,11 @@ def test_a_large_output_is_read_piece_by_piece(provider: FakeProvider, counting:
     answer = {"id": "x", "object": "chat.completion", "model": GPT, "created": 1_767_225_600, "padding": "x" * 60_000}
     answer["usage"] = {"prompt_tokens": 1000, "completion_tokens": 200}
     lines = [
-        {"id": f"batch_req_{n}", "custom_id": str(n), "response": {"status_code": 200, "body": {**answer, "id": str(n)}}}
+        {
+            "id": f"batch_req_{n}",
+            "custom_id": str(n),
+            "response": {"status_code": 200, "body": {**answer, "id": str(n)}},
+        }
         for n in range(500)
     ]
     body = b"\n".join(json.dumps(line).encode() for line in lines)
@@ -219,9 +224,17 @@ def test_results_of_two_batches_with_the_same_names_are_two(provider: FakeProvid
         assert len(counting.records) == 2
 
 
-def test_a_batch_is_not_begun_when_the_budget_is_used_up(provider: FakeProvider, claude: Any, tmp_path: Path) -> None:
-    """It may cost what all of its requests may write together."""
-    held = holding("budgets: [{name: all, limit: 0.0001 USD, period: forever, mode: strict, on_exceed: block}]", None)
-    with Counting(settings(provider, "anthropic"), budgets=held), pytest.raises(Exception, match="all"):
-        batches(claude).create(requests=REQUESTS)
-    assert provider.requests == []
+@pytest.mark.parametrize(("limit", "admitted"), [("0.0004", False), ("0.001", True)])
+def test_a_batch_is_not_begun_when_the_budget_is_used_up(
+    provider: FakeProvider, claude: Any, tmp_path: Path, limit: str, admitted: bool
+) -> None:
+    """It may cost what all of its requests may write together: 200 tokens at $2.50 a million."""
+    text = f"budgets: [{{name: all, limit: {limit} USD, period: forever, mode: strict, on_exceed: block}}]"
+    held = holding(text, tmp_path / "ledger.db")
+    with Counting(settings(provider, "anthropic"), budgets=held):
+        if admitted:
+            batches(claude).create(requests=REQUESTS[:2])
+        else:
+            with pytest.raises(BudgetExceeded, match="all"):
+                batches(claude).create(requests=REQUESTS[:2])
+    assert len(provider.requests) == admitted

@@ -16,6 +16,8 @@ Fields: TypeAlias = tuple[tuple[str, Path], ...]
 
 LARGEST = 10**10
 """More of any meter in one call is taken for garbage."""
+YEAR_2100 = 4_102_444_800
+"""In seconds since the epoch: what is later is no time, and would not fit into a ledger."""
 
 
 class AbsurdUsageError(ValueError):
@@ -172,7 +174,7 @@ def seconds(value: object) -> object:
 
 def moment(value: object) -> int | None:
     """Seconds since the epoch, as providers state times, in nanoseconds; `None` for what cannot be a time."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < LARGEST:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < YEAR_2100:
         return None
     return int(value * 1_000_000_000)
 

@@ -114,7 +114,7 @@ def read_response(body: Json) -> Reading:
     found = read(body)
     if body.get("background") is not True or found.response_id is None:
         return found
-    waits = body.get("status") in WAITING and found.usage is None
+    waits = str(body.get("status")) in WAITING and found.usage is None
     return once(replace(found, pending=waits), f"response:{found.response_id}")
 
 

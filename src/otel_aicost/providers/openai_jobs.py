@@ -32,7 +32,7 @@ ENDED = frozenset({"completed", "succeeded", "failed", "cancelled", "canceled", 
 def read_run(body: Json) -> Reading:
     """A run of an assistant: it has a usage when it has ended, whichever way that is seen."""
     found = openai.read(body)
-    if body.get("status") not in ENDED:
+    if str(body.get("status")) not in ENDED:
         return replace(found, usage=None, pending=True)
     return found if found.response_id is None else once(found, f"run:{found.response_id}")
 
@@ -51,7 +51,7 @@ def read_run_event(event: Json) -> Json:
 def read_training(body: Json) -> Reading:
     """A fine-tuning job that ended: its tokens; reinforcement is billed by the hour, which is not told."""
     model, job = text(body.get("model")), text(body.get("id"))
-    if body.get("status") not in ENDED or job is None:
+    if str(body.get("status")) not in ENDED or job is None:
         return Reading(model, job, pending=True)
     found = Reading(model, job, once=f"fine_tuning:{job}", at_ns=moment(body.get("finished_at")))
     tokens = body.get("trained_tokens")
@@ -67,7 +67,7 @@ def read_training(body: Json) -> Reading:
 def read_evaluation(body: Json) -> Reading:
     """A run of an evaluation that ended, at the rates of each model that took part."""
     run = text(body.get("id"))
-    if body.get("status") not in ENDED or run is None:
+    if str(body.get("status")) not in ENDED or run is None:
         return Reading(response_id=run, pending=True)
     made = moment(body.get("created_at"))
     found = (_of_model(entry) for entry in items(body.get("per_model_usage")))
