@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from otel_aicost.model import Reading
 from otel_aicost.providers import openai, openai_video
-from otel_aicost.providers.base import Description, Endpoint, Json, Sent, dated, items, made, mapping, once, poll, text
+from otel_aicost.providers.base import Description, Endpoint, Json, Sent, dated, items, made, mapping, poll, text
 
 BATCH = {"processing": "batch"}
 OPERATIONS = {
@@ -19,6 +19,7 @@ OPERATIONS = {
     "response": "chat",
     "text_completion": "text_completion",
     "list": "embeddings",
+    "video": "video_generation",
 }
 """The `object` of a line's body -> what was done."""
 _SUCCESS = range(200, 300)
@@ -44,16 +45,29 @@ def _result(line: Json) -> Reading | None:
     body = mapping(response.get("body"))
     if not body or response.get("status_code", 200) not in _SUCCESS:
         return None
-    if body.get("object") == "video":
-        found = openai_video.read_video(body)
-    elif isinstance(body.get("data"), list) and body.get("object") != "list":
-        found = replace(openai.read_images(body), operation="image_generation")
-    else:
-        found = replace(openai.read(body), operation=OPERATIONS.get(str(body.get("object"))))
-    others = tuple(replace(part, conditions=BATCH) for part in found.others)
-    found = dated(replace(found, conditions={**found.conditions, **BATCH}, others=others, pending=False), made(body))
     names = (line.get("id"), response.get("request_id"), body.get("id"), line.get("custom_id"))
-    return once(found, ":".join(("batch", *(text(name) or "" for name in names))))
+    key = ":".join(("batch", *(text(name) or "" for name in names)))
+    found, at_ns = _read(body), made(body)
+    return replace(
+        found,
+        conditions={**found.conditions, **BATCH},
+        operation=OPERATIONS.get(str(body.get("object"))) or found.operation,
+        at_ns=at_ns,
+        once=key,
+        pending=False,
+        others=tuple(
+            replace(part, conditions=BATCH, at_ns=at_ns, once=f"{key}:{number}")
+            for number, part in enumerate(found.others)
+        ),
+    )
+
+
+def _read(body: Json) -> Reading:
+    if body.get("object") == "video":
+        return openai_video.read_video(body)
+    if isinstance(body.get("data"), list) and body.get("object") != "list":
+        return replace(openai.read_images(body), operation="image_generation")
+    return openai.read(body)
 
 
 def read_stored_response(body: Json) -> Reading:
