@@ -335,3 +335,44 @@ def test_a_regional_host_is_a_condition_of_the_price(provider: FakeProvider, hos
     route = Routes().find(f"https://{host}/v1/chat/completions", {})
     call = call_of(route, Sent({"model": GPT}), "openai")
     assert call.conditions.get("region") == region
+
+
+@pytest.mark.parametrize("kind", ["text", "srt", "vtt"])
+def test_a_transcript_that_is_only_text_has_a_usage_that_is_missing(counting: Counting, gpt: Any, kind: str) -> None:
+    """Nothing in it tells how long the audio was: on record, unpriced, and not a zero."""
+    gpt.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"RIFF"), response_format=kind)
+    record = counting.only
+    assert (record.usage_state, record.cost, dict(record.usage)) == ("missing", None, {})
+    assert record.unpriced is not None
+
+
+def test_speech_without_events_is_billed_by_characters_or_not_at_all(counting: Counting, gpt: Any) -> None:
+    """A model that is billed by the tokens of its audio does not tell them."""
+    for model in ("tts-1", "gpt-4o-mini-tts"):
+        gpt.audio.speech.create(model=model, voice="alloy", input="x" * 1000)
+    old, new = counting.records
+    assert (old.usage, old.cost and old.cost.total) == ({"input_characters": 1000}, Decimal("0.015"))
+    assert (new.usage, new.cost) == ({"input_characters": 1000}, None)
+    assert new.unpriced is not None
+
+
+def test_a_container_and_the_images_of_a_tool_have_records_of_their_own(
+    provider: FakeProvider, counting: Counting, gpt: Any
+) -> None:
+    """The response has its price, the images theirs ($40 a million tokens), and the container none, once."""
+    image = {"input_tokens": 0, "output_tokens": 1000, "total_tokens": 1000}
+    body = {
+        "model": GPT,
+        "usage": {"input_tokens": 1000, "output_tokens": 200},
+        "output": [{"type": "image_generation_call"}, {"type": "code_interpreter_call", "container_id": "cntr_1"}],
+        "tools": [{"type": "image_generation", "model": "gpt-image-1"}],
+        "tool_usage": {"image_gen": image},
+    }
+    provider.next(*(Reply(json={**body, "id": f"resp_{number}"}) for number in range(2)))
+    for _ in range(2):
+        post(gpt, "/responses", RESPONSE)
+    found = [
+        (record.response_model, record.operation, record.cost and record.cost.total) for record in counting.records
+    ]
+    whole, painted = (GPT, "chat", COST), ("gpt-image-1", "image_generation", Decimal("0.04"))
+    assert found == [whole, (GPT, "chat", None), painted, whole, painted]

@@ -211,6 +211,24 @@ def test_a_managed_session_counts_when_it_has_ended() -> None:
     assert anthropic_stored.read_session({**SESSION, "usage": euros}).cost is None
 
 
+def test_a_dream_is_the_session_it_ran_in() -> None:
+    """Whichever of the two is fetched, and in whatever order, it is billed once."""
+    dream = {"id": "drm_1", "model": {"id": "claude-a"}, "usage": {"input_tokens": 5, "output_tokens": 1}}
+    assert anthropic_stored.read_dream(dream).pending
+    found = anthropic_stored.read_dream({**dream, "ended_at": "2026-01-01T00:00:00Z", "session_id": "sesn_1"})
+    assert (found.model, found.usage) == ("claude-a", {"input_tokens": 5, "output_tokens": 1})
+    assert found.once == anthropic_stored.read_session(SESSION).once
+
+
+def test_a_turn_of_an_agent_counts_when_it_has_ended() -> None:
+    """Its session tells the sum of its turns, and is not counted."""
+    turn = {"id": "turn_1", "status": "in_progress", "usage": {"input_tokens": 5, "output_tokens": 1}}
+    assert openai_jobs.read_turn(turn).pending
+    found = openai_jobs.read_turn({**turn, "status": "completed", "completed_at": 7})
+    assert (found.usage, found.once, found.at_ns) == ({"input_tokens": 5, "output_tokens": 1}, "turn:turn_1", 7 * 10**9)
+    assert openai_jobs.CHANGED.read({"id": "s", "usage": turn["usage"]}).usage is None
+
+
 # --- whatever comes ------------------------------------------------------------------------------------------------
 
 CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o", "created": 1_767_225_600,
@@ -241,6 +259,8 @@ BODIES: list[tuple[Callable[[Any], Reading], dict[str, Any]]] = [
     (anthropic_stored.read_results, {"batch": "b", "lines": [
         {"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}}]}),
     (anthropic_stored.read_session, SESSION),
+    (anthropic_stored.read_dream, {"id": "d", "ended_at": "x", "model": {"id": "m"}, "usage": SESSION["usage"]}),
+    (openai_jobs.read_turn, {"id": "t", "status": "completed", "usage": RESPONSE["usage"], "completed_at": 7}),
 ]  # fmt: skip
 JUNK = [
     None,

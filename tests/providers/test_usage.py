@@ -65,8 +65,11 @@ def test_the_tools_of_a_response_are_counted() -> None:
         {"type": "message"},
     ]
     usage = {"input_tokens": 1, "output_tokens": 1}
-    found = openai.read({"usage": usage, "output": output}).usage or {}
-    assert (found["web_searches"], found["file_searches"], found["code_executions"]) == (2, 1, 1)
+    reading = openai.read({"usage": usage, "output": output})
+    found = reading.usage or {}
+    assert (found["web_searches"], found["file_searches"]) == (2, 1)
+    (container,) = reading.others  # the tokens have a price without it
+    assert (container.usage, container.once) == ({"code_executions": 1}, "container:c1")
     stated = (
         openai.read({"usage": usage, "output": output, "tool_usage": {"web_search": {"num_requests": 5}}}).usage or {}
     )
@@ -264,8 +267,7 @@ def test_no_body_makes_reading_it_fail(body: Any, endpoint: Endpoint, provider: 
 def test_names_that_are_no_names_are_counted_all_the_same() -> None:
     """A container or a model that is a list or an object."""
     output = [{"type": "code_interpreter_call", "container_id": ["c"]}, {"type": "code_interpreter_call"}]
-    usage = openai.read({"usage": {"input_tokens": 1}, "output": output}).usage or {}
-    assert usage["code_executions"] == 2
+    assert len(openai.read({"usage": {"input_tokens": 1}, "output": output}).others) == 1
     rounds = [{"input_tokens": 1, "model": {}}, {"input_tokens": 2, "model": []}]
     assert (anthropic.read({"usage": {"iterations": rounds}}).usage or {})["input_tokens"] == 3
     assert openai.read_response({"id": [], "background": True}).once is None

@@ -1,4 +1,4 @@
-"""Anthropic's message batches and managed sessions: billed when their results are fetched, and once."""
+"""Anthropic's message batches, managed sessions and dreams: billed when their results are fetched, and once."""
 
 from __future__ import annotations
 
@@ -84,14 +84,34 @@ def read_session(body: Json) -> Reading:
     return replace(found, usage={**counted, **active} or None, cost=None if cents is None else cents / Decimal(_CENTS))
 
 
+def read_dream(body: Json) -> Reading:
+    """A dream that has ended; it may have run in a session, which can be fetched too."""
+    dream = text(body.get("id"))
+    if dream is None or not body.get("ended_at"):
+        return Reading(response_id=dream, pending=True)
+    found = Reading(text(mapping(body.get("model")).get("id")), dream)
+    found = replace(found, once=f"session:{text(body.get('session_id')) or dream}")
+    try:
+        return replace(found, usage=anthropic.inclusive(mapping(body.get("usage")), []))
+    except AbsurdUsageError as error:
+        return replace(found, invalid=str(error))
+
+
 SESSION = poll("chat", read_session)
+DREAM = poll("chat", read_dream)
 
 ENDPOINTS = {
     "/v1/messages/batches": Endpoint("batch", read_batch, describe_batch),
+    "/v1/sessions": SESSION,
+    "/v1/sessions/*": SESSION,
     "/v1/sessions/*/archive": SESSION,
+    "/v1/dreams": DREAM,
+    "/v1/dreams/*/archive": DREAM,
+    "/v1/dreams/*/cancel": DREAM,
 }
 
 POLLS = {
     "/v1/messages/batches/*/results": poll("chat", read_results, lines=True, marks=(b'"custom_id"',), asked=_batch),
     "/v1/sessions/*": SESSION,
+    "/v1/dreams/*": DREAM,
 }

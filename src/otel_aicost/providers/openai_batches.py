@@ -81,6 +81,7 @@ STORED_RESPONSE = poll("chat", read_stored_response, fragment=openai.read_respon
 
 ENDPOINTS = {
     "/batches": Endpoint("batch", read_begun, describe_batch),
+    "/batches/*/cancel": poll("batch", read_begun),
     "/responses/*/cancel": STORED_RESPONSE,
 }
 

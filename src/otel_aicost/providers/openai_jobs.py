@@ -1,4 +1,4 @@
-"""OpenAI's runs of assistants, fine-tuning jobs and evaluations: billed when they have ended, and once."""
+"""OpenAI's runs of assistants, turns of agents, fine-tuning and evaluations: billed when they have ended, and once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from otel_aicost.providers.base import (
     Fields,
     Json,
     items,
+    made,
     mapping,
     moment,
     once,
@@ -46,6 +47,19 @@ def read_fetched_run(body: Json) -> Reading:
 def read_run_event(event: Json) -> Json:
     """A run as a whole; its steps have usages too, which are parts of that."""
     return event if event.get("object") == "thread.run" else {}
+
+
+def read_turn(body: Json) -> Reading:
+    """A turn of an agent session; it names no model, so it has no price. The session's usage is the sum of turns."""
+    found = openai.read(body)
+    if str(body.get("status")) not in ENDED or found.response_id is None:
+        return replace(found, usage=None, pending=True)
+    return once(replace(found, at_ns=made(body)), f"turn:{found.response_id}")
+
+
+def nothing_new(_: Json) -> Reading:
+    """Something stored was changed, and comes back with the usage of all that was done with it."""
+    return Reading()
 
 
 def read_training(body: Json) -> Reading:
@@ -90,6 +104,9 @@ def _of_model(entry: Json) -> Reading:
 
 RUN = Endpoint("chat", read_run, openai.describe, fragment=read_run_event, ends=(b"[DONE]",))
 FETCHED_RUN = poll("chat", read_fetched_run)
+TRAINING = poll("fine_tuning", read_training)
+EVALUATION = poll("chat", read_evaluation)
+CHANGED = poll("stored", nothing_new)
 
 ENDPOINTS = {
     "/threads/runs": RUN,
@@ -98,11 +115,16 @@ ENDPOINTS = {
     "/threads/*/runs/*/cancel": FETCHED_RUN,
     "/threads/*/runs/*": FETCHED_RUN,
     "/fine_tuning/jobs": Endpoint("fine_tuning", read_training, openai.describe),
+    "/fine_tuning/jobs/*/cancel": TRAINING,
     "/evals/*/runs": Endpoint("chat", read_evaluation),
+    "/evals/*/runs/*/cancel": EVALUATION,
+    "/agents/sessions": CHANGED,
+    "/agents/sessions/*": CHANGED,
 }
 
 POLLS = {
     "/threads/*/runs/*": FETCHED_RUN,
-    "/fine_tuning/jobs/*": poll("fine_tuning", read_training),
-    "/evals/*/runs/*": poll("chat", read_evaluation),
+    "/fine_tuning/jobs/*": TRAINING,
+    "/evals/*/runs/*": EVALUATION,
+    "/agents/sessions/*/turns/*": poll("chat", read_turn),
 }

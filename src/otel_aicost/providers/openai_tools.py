@@ -17,6 +17,7 @@ DRAWING: Fields = (
     ("output_tokens", ("output_tokens",)),
     ("reasoning_tokens", ("reasoning_tokens",)),
 )
+_RAN_CODE = "code_interpreter_call"
 
 
 def fees(body: Json) -> dict[str, Quantity]:
@@ -34,9 +35,6 @@ def fees(body: Json) -> dict[str, Quantity]:
     counts: Json = {
         "web_searches": searches,
         "file_searches": sum(item.get("type") == "file_search_call" for item in output),
-        "code_executions": len(
-            {str(item.get("container_id")) for item in output if item.get("type") == "code_interpreter_call"}
-        ),
         # Images are billed at the rates of their own model; where nobody names it, they have no price.
         "image_tool_tokens": None if image_model(body) else mapping(used.get("image_gen")).get("total_tokens"),
     }
@@ -45,10 +43,22 @@ def fees(body: Json) -> dict[str, Quantity]:
 
 
 def parts(body: Json) -> tuple[Reading, ...]:
-    """The images of a response and who drew them, billed apart."""
+    """Containers, images and who drew them: billed apart from the tokens of the response."""
     output = items(body.get("output"))
     if not output:
         return ()
+    return (*_containers(output, text(body.get("model"))), *_images(body, output))
+
+
+def _containers(output: list[Json], model: str | None) -> tuple[Reading, ...]:
+    """Each container once, for all the responses that ran code in it."""
+    names = dict.fromkeys(text(item.get("container_id")) for item in output if item.get("type") == _RAN_CODE)
+    return tuple(
+        Reading(model, usage={"code_executions": 1}, once=f"container:{name}" if name else None) for name in names
+    )
+
+
+def _images(body: Json, output: list[Json]) -> tuple[Reading, ...]:
     drawings = [part for item in output for part in drawn(mapping(item.get("svg_usage")))]
     model = image_model(body)
     used = mapping(mapping(body.get("tool_usage")).get("image_gen"))
