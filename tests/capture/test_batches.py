@@ -15,7 +15,8 @@ import pytest
 
 from capture.scenarios import SPOKEN
 from capture.test_budgets import holding
-from capture.world import CLAUDE, GPT, Counting, settings
+from capture.test_every_failure import FUNCTIONS, failing
+from capture.world import CLAUDE, GPT, PAID, Counting, settings, sync_client
 from otel_aicost import BudgetExceeded
 from otel_aicost.testing import Reply, Usage
 
@@ -238,3 +239,35 @@ def test_a_batch_is_not_begun_when_the_budget_is_used_up(
             with pytest.raises(BudgetExceeded, match="all"):
                 batches(claude).create(requests=REQUESTS[:2])
     assert len(provider.requests) == admitted
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["capture.readers.LinesReader.__init__", "capture.readers.LinesReader.feed", "capture.readers.LinesReader.body",
+     "capture.exchange.Exchange._whole_lines", "capture.exchange.Exchange._lines", "capture.exchange.Exchange.watch",
+     "providers.openai_batches.read_batch_output", "providers.anthropic_stored.read_results",
+     "providers.anthropic_stored._batch", "providers.anthropic_stored.describe_batch", "capture.routes.Routes.poll"],
+)  # fmt: skip
+def test_a_download_is_what_it_is_when_counting_it_fails(
+    provider: FakeProvider, gpt: Any, claude: Any, name: str
+) -> None:
+    """Same bytes, same results."""
+    batch = finished(gpt, CHAT, CHAT)
+    with failing(FUNCTIONS[name]), Counting(settings(provider)) as counting:
+        assert content(gpt, batch.output_file_id) == streamed(gpt, batch.output_file_id)
+        begun = batches(claude).create(requests=REQUESTS)
+        assert [result.custom_id for result in batches(claude).results(begun.id)] == ["a", "b", "c"]
+        counting.pipeline.flush(5)
+
+
+def test_azure_has_no_batch_price_and_says_so(provider: FakeProvider) -> None:
+    """Its lines are counted as OpenAI's are; what they cost is not known."""
+    provider.always(Reply(usage=USED))
+    with sync_client("azure", provider) as client:
+        batch = finished(client, CHAT)
+        with Counting(settings(provider, PAID["azure"])) as counting:
+            content(client, batch.output_file_id)
+            record = counting.only
+    assert (record.provider, record.usage) == ("azure.ai.openai", {"input_tokens": 1000, "output_tokens": 200})
+    assert record.unpriced is not None
+    assert record.unpriced.reason == "unpriced_condition"
