@@ -19,7 +19,17 @@ from otel_aicost import BudgetExceeded, faults
 from otel_aicost.capture.sdks import NAMES
 from otel_aicost.capture.stainless import _Client
 from otel_aicost.observers.spans import SpanObserver
-from otel_aicost.providers import ENDPOINTS, anthropic, endpoint_of, openai
+from otel_aicost.providers import (
+    ENDPOINTS,
+    anthropic,
+    anthropic_stored,
+    endpoint_of,
+    openai,
+    openai_batches,
+    openai_jobs,
+    openai_video,
+    paths,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,8 +59,16 @@ ALSO = ("model", "input")
 CHOICES = ("external_keys.create", "voices.create", "automations.create", "files.create")
 """Ends of the names of methods that want one of several sets of arguments: they get all they take."""
 VARIANTS = ("with_raw_response", "with_streaming_response")
+OPENAI = {**openai.ENDPOINTS, **openai_batches.ENDPOINTS, **openai_jobs.ENDPOINTS, **openai_video.ENDPOINTS}
+ANTHROPIC = {**anthropic.ENDPOINTS, **anthropic_stored.ENDPOINTS}
+NEWER = {
+    *("/responses", "/responses/compact", "/decisions", "/evals/*/runs"),
+    *openai_video.ENDPOINTS,
+}
+"""What the oldest supported SDKs have no methods for."""
 BILLABLE = {path for path, endpoint in ENDPOINTS.items() if not endpoint.free and not endpoint.only_with_usage}
 
+NAMED = {path: path for path in BILLABLE}
 
 NEWEST = newest()
 LOCAL = (
@@ -159,8 +177,8 @@ class Watched:
 
 def registered(url: str) -> str | None:
     endpoint = endpoint_of(url)
-    path = "/" + url.partition("?")[0].strip("/")
-    return next((known for known in BILLABLE if path.endswith(known) and ENDPOINTS[known] is endpoint), None)
+    known = paths.find(NAMED, "/" + url.partition("?")[0].strip("/"))
+    return known if known is not None and ENDPOINTS[known] is endpoint else None
 
 
 @pytest.fixture
@@ -250,9 +268,9 @@ def proven(found: Found, kind: str, counting: Counting, spans: InMemorySpanExpor
     assert found.let_through == []
     assert found.blocked_for_nothing == []
     assert [name for name in sorted(found.unreached) if not name.endswith(LOCAL)] == []
-    endpoints = openai.ENDPOINTS if kind in {"openai", "azure"} else anthropic.ENDPOINTS
+    endpoints = {"openai": OPENAI, "azure": OPENAI, "anthropic": ANTHROPIC}.get(kind, anthropic.ENDPOINTS)
     expected = {path for path in endpoints if path in BILLABLE}
-    assert set(found.blocked.values()) == (expected if NEWEST else expected - {"/responses", "/responses/compact"})
+    assert set(found.blocked.values()) == (expected if NEWEST else expected - NEWER)
     blocked = [record for record in counting.records if record.status == "blocked"]
     assert len(blocked) == len(found.blocked)
     marked = [span for span in spans.get_finished_spans() if (span.attributes or {}).get("aicost.status") == "blocked"]

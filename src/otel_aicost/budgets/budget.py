@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from otel_aicost.alerts.settings import AlertSettings
+    from otel_aicost.apis import Api
     from otel_aicost.budgets.window import Period, Window
 
 OnExceed = Literal["warn", "block", "fallback"]
@@ -176,6 +177,8 @@ class Plan:
     """The section `alerts:`; `None`: there is none."""
     timezone: str = "UTC"
     """The file's: that of budgets which name none, and of the calendar periods that are shown."""
+    apis: tuple[Api, ...] = ()
+    """The section `apis:`."""
 
 
 def parse_money(text: str) -> int:

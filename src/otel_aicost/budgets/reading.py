@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from otel_aicost.alerts.reading import read_alerts
+from otel_aicost.apis import read_apis
 from otel_aicost.budgets.budget import (
     LEASE_SECONDS,
     MODES,
@@ -83,9 +84,9 @@ class _Reader(Reader):
         if root is None:
             self.say(1, "file", "is empty; it needs `budgets`")
             return Plan()
-        watched = isinstance(root, yaml.MappingNode) and any(key.value == "alerts" for key, _ in root.value)
-        needed, known = ((), ("budgets",)) if watched else (("budgets",), ())
-        fields = self.fields(root, "", needed, (*known, "timezone", "lease_seconds", "alerts"))
+        others = isinstance(root, yaml.MappingNode) and any(key.value in {"alerts", "apis"} for key, _ in root.value)
+        needed, known = ((), ("budgets",)) if others else (("budgets",), ())
+        fields = self.fields(root, "", needed, (*known, "timezone", "lease_seconds", "alerts", "apis"))
         zone = self.value(fields, "", "timezone", _zone) or "UTC"
         lease = self.value(fields, "", "lease_seconds", _lease)
         told: list[Budget] = []
@@ -100,7 +101,8 @@ class _Reader(Reader):
             lines.setdefault(budget.name, line_of(node))
             told.append(budget)
         alerts = read_alerts(self, fields["alerts"], zone) if "alerts" in fields else None
-        return Plan(tuple(told), LEASE_SECONDS if lease is None else lease, alerts, zone)
+        apis = read_apis(self, fields)
+        return Plan(tuple(told), LEASE_SECONDS if lease is None else lease, alerts, zone, apis)
 
     def budget(self, node: yaml.Node, at: str, zone: str) -> Budget | None:
         fields = self.fields(node, at, ("name", "period"), _OPTIONAL)

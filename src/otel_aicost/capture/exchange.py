@@ -158,7 +158,7 @@ class Exchange:
             return "invalid", NO_USAGE, False
         streamed = self._reader is not None and not isinstance(self._reader, JsonReader)
         if reading.usage is not None and (reading.final or not streamed):
-            return "reported", reading.usage, False
+            return "reported", {**known, **reading.usage} if endpoint.adds else reading.usage, False
         if not endpoint.body:
             return "reported", known, False
         if endpoint.free or reading.error is not None:

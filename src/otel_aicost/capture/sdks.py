@@ -24,5 +24,12 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),
+    Sdk("litellm", "litellm", "litellm.llms.custom_httpx.http_handler"),
 )
+HTTP: tuple[Sdk, ...] = (
+    Sdk("httpx", "http_clients", "httpx._client"),
+    Sdk("httpx2", "http_clients", "httpx2._client"),
+    Sdk("requests", "http_clients", "requests.sessions"),
+)
+"""Wrapped only where the user declares an API that is called with them."""
 NAMES: tuple[str, ...] = tuple(dict.fromkeys(sdk.name for sdk in SDKS))

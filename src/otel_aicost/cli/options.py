@@ -51,6 +51,11 @@ def past_day(context: click.Context, parameter: click.Parameter, text: str | Non
     return day
 
 
+def day_option(name: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - of click
+    """An option that is a day of UTC."""
+    return click.option(name, callback=_day, metavar="DATE", **more)
+
+
 def _tags(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     pairs = []
     for text in texts:
@@ -71,8 +76,8 @@ def filters(command: F) -> F:
             metavar="N",
             help="The last N days, today included.",
         ),
-        click.option("--since", callback=_day, metavar="DATE", help="From this day on (UTC)."),
-        click.option("--until", callback=_day, metavar="DATE", help="Up to this day, itself included (UTC)."),
+        day_option("--since", help="From this day on (UTC)."),
+        day_option("--until", help="Up to this day, itself included (UTC)."),
         click.option("--provider", metavar="NAME", help="Only calls to this provider, for example openai."),
         click.option("--model", metavar="GLOB", help="Only these models; * and ? stand for anything: 'gpt-4o*'."),
         click.option("--operation", metavar="NAME", help="Only this operation, for example chat or embeddings."),

@@ -65,7 +65,7 @@ POLLS: Mapping[str, Endpoint] = {
 }
 
 STORED = Endpoint("stored", lambda _: Reading(), only_with_usage=True)
-"""A POST that changes something stored and returns it, with the usage of its making: never recorded."""
+"""A POST that is no call: it changes something stored, and returns it with the usage of its making. Never recorded."""
 
 UNKNOWN = Endpoint("unknown", openai.read, openai.describe, only_with_usage=True)
 """A POST that no table names: recorded when its response holds a usage."""
@@ -90,7 +90,10 @@ def provider_of(host: str, port: int | None, mapped: Mapping[str, str]) -> Provi
 def endpoint_of(path: str, provider: Provider = COMPATIBLE) -> Endpoint:
     """What a POST to `path` means; prefixes such as `/v1` or a deployment do not matter."""
     path = "/" + path.partition("?")[0].strip("/")
-    found = paths.find(provider.endpoints, path) or paths.find(ENDPOINTS, path)
+    found = paths.find(provider.endpoints, path)
+    if found is not None or provider.closed:
+        return found or STORED
+    found = paths.find(ENDPOINTS, path)
     if found is not None:
         return found
     return STORED if path.rpartition("/")[0].endswith(openai.STORED_UNDER) else UNKNOWN
@@ -99,7 +102,7 @@ def endpoint_of(path: str, provider: Provider = COMPATIBLE) -> Endpoint:
 def poll_of(path: str, provider: Provider = COMPATIBLE) -> Endpoint | None:
     """What a GET of `path` means, if it fetches what was spent before."""
     path = "/" + path.partition("?")[0].strip("/")
-    return paths.find(provider.polls, path) or paths.find(POLLS, path)
+    return paths.find(provider.polls, path) or (None if provider.closed else paths.find(POLLS, path))
 
 
 def names_model(path: str) -> bool:

@@ -94,6 +94,8 @@ class Endpoint:
     lines: bool = False
     """The body is JSON Lines, whatever its content type says, and as long as it likes; `read` gets `{"lines": [...]}`
     with those that hold one of `marks`, a few at a time. A body whose first line holds none is something else."""
+    adds: bool = False
+    """What the request tells is billed beside what the response tells, and not only where that tells nothing."""
     headers: Callable[[Mapping[str, str]], Json] | None = None
     """What the headers of a response tell, laid under its body; their names are in lower case."""
     asked: Callable[[Json, str], Json] | None = None
@@ -121,6 +123,8 @@ class Provider:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
     """What a POST means at this provider: the end of its path (`/v2/chat`, `/model/*/converse`, `:predict`, where `*`
     is any one segment) -> endpoint. Asked before the dialects that many providers speak."""
+    closed: bool = False
+    """Its own endpoints are all that count; no dialect is asked."""
     polls: Mapping[str, Endpoint] = field(default_factory=dict)
     """The same of GETs: most of them fetch what was spent before (`Endpoint.past`), some cost money themselves."""
     regional: str | None = None
