@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-import random
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from otel_aicost.model import METERS, Reading
-from otel_aicost.providers import anthropic, anthropic_stored, openai, openai_batches, openai_jobs, openai_video
+from otel_aicost.model import METERS
+from otel_aicost.providers import anthropic, anthropic_stored, openai, openai_jobs
 from otel_aicost.providers.base import Sent
+from providers.bodies import BODIES, IMAGE_GEN, RESPONSE, ROUNDS, SESSION, SVG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-IMAGE_GEN = {
-    "input_tokens": 50,
-    "input_tokens_details": {"image_tokens": 20, "text_tokens": 30},
-    "output_tokens": 1000,
-    "output_tokens_details": {"image_tokens": 1000, "text_tokens": 0},
-    "total_tokens": 1050,
-}
+    from otel_aicost.model import Reading
+
 PAINTED = {"input_tokens": 50, "input_image_tokens": 20, "output_tokens": 1000, "output_image_tokens": 1000}
-RESPONSE: dict[str, Any] = {
-    "id": "resp_1",
-    "model": "gpt-5",
-    "status": "completed",
-    "usage": {"input_tokens": 10, "output_tokens": 5},
-    "output": [{"type": "image_generation_call"}, {"type": "message"}],
-    "tools": [{"type": "image_generation", "model": "gpt-image-1"}, {"type": "web_search"}],
-    "tool_usage": {"image_gen": IMAGE_GEN, "web_search": {"num_requests": 0}},
-}
-SVG = {"model": "gpt-5", "input_tokens": 7, "output_tokens": 90, "reasoning_tokens": 30, "total_tokens": 97}
 DRAWN = {"input_tokens": 7, "output_tokens": 90, "reasoning_tokens": 30}
 
 
@@ -107,14 +89,6 @@ def test_a_background_response_without_a_usage_is_still_to_come(status: str) -> 
 
 # --- Anthropic -----------------------------------------------------------------------------------------------------
 
-ROUNDS = [
-    {"type": "compaction", "input_tokens": 500, "output_tokens": 50},
-    {"type": "message", "model": "claude-a", "input_tokens": 100, "output_tokens": 10, "cache_read_input_tokens": 7},
-    {"type": "advisor_message", "model": "claude-b", "input_tokens": 900, "output_tokens": 90},
-    {"type": "message", "model": "claude-a", "input_tokens": 200, "output_tokens": 20,
-     "cache_creation_input_tokens": 30, "cache_creation": {"ephemeral_1h_input_tokens": 30}},
-]  # fmt: skip
-
 
 def test_each_round_of_a_message_is_billed_at_the_rates_of_its_model() -> None:
     """The compaction is the message's own; the totals, which say something else, are not used."""
@@ -177,22 +151,6 @@ def test_a_batch_of_messages_tells_its_model_and_limits() -> None:
     assert anthropic_stored.describe_batch(Sent({"requests": requests})).model is None
 
 
-SESSION: dict[str, Any] = {
-    "id": "sesn_1",
-    "type": "session",
-    "status": "terminated",
-    "agent": {"model": {"id": "claude-a"}},
-    "usage": {
-        "input_tokens": 100,
-        "output_tokens": 10,
-        "cache_read_input_tokens": 1000,
-        "cache_creation": {"ephemeral_5m_input_tokens": 50, "ephemeral_1h_input_tokens": 0},
-        "active_seconds": 12.5,
-        "list_cost": {"amount": "1234", "currency": "USD"},
-    },
-}
-
-
 def test_a_managed_session_counts_when_it_has_ended() -> None:
     """Its usage and cost, in cents, are of all its turns."""
     found = anthropic_stored.read_session(SESSION)
@@ -229,100 +187,11 @@ def test_a_turn_of_an_agent_counts_when_it_has_ended() -> None:
     assert openai_jobs.CHANGED.read({"id": "s", "usage": turn["usage"]}).usage is None
 
 
-# --- whatever comes ------------------------------------------------------------------------------------------------
-
-CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o", "created": 1_767_225_600,
-        "usage": {"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}}  # fmt: skip
-MESSAGE = {"id": "msg_1", "model": "claude-a", "stop_reason": "end_turn", "container": {"id": "c"},
-           "usage": {"input_tokens": 1, "output_tokens": 1, "iterations": ROUNDS, "service_tier": "batch"}}  # fmt: skip
-VIDEO = {"id": "video_1", "object": "video", "model": "sora-2", "status": "completed", "seconds": "8", "size": "1x1",
-         "completed_at": 1_767_225_600, "added": "4", "error": {"code": "x"}}  # fmt: skip
-RUN = {"id": "run_1", "object": "thread.run", "status": "completed", "model": "gpt-4o", "usage": CHAT["usage"],
-       "completed_at": 5, "created_at": 4}  # fmt: skip
-LINES = [
-    {"id": f"batch_req_{n}", "custom_id": "a", "response": {"status_code": 200, "request_id": "r", "body": body}}
-    for n, body in enumerate([CHAT, {**RESPONSE, "object": "response"}, VIDEO, {"data": [{}], "svg_usage": SVG}])
-]
-BODIES: list[tuple[Callable[[Any], Reading], dict[str, Any]]] = [
-    (openai.read_response, {**RESPONSE, "background": True}),
-    (openai.read_images, {"data": [{}], "svg_usage": SVG}),
-    (openai_batches.read_stored_response, {**RESPONSE, "background": True, "created_at": 1.5}),
-    (openai_batches.read_batch_output, {"lines": LINES}),
-    (openai_jobs.read_fetched_run, RUN),
-    (openai_jobs.read_training, {"id": "j", "status": "succeeded", "model": "m", "trained_tokens": 5, "finished_at": 1}),
-    (openai_jobs.read_training, {"id": "j", "status": "succeeded", "model": "m", "method": {"type": "reinforcement"}}),
-    (openai_jobs.read_evaluation, {"id": "e", "status": "completed", "created_at": 1, "per_model_usage": [
-        {"model_name": "m", "prompt_tokens": 1, "completion_tokens": 1, "cached_tokens": 1}]}),
-    (openai_video.read_video, VIDEO),
-    (openai_video.read_extension, VIDEO),
-    (anthropic.read, MESSAGE),
-    (anthropic_stored.read_results, {"batch": "b", "lines": [
-        {"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}}]}),
-    (anthropic_stored.read_session, SESSION),
-    (anthropic_stored.read_dream, {"id": "d", "ended_at": "x", "model": {"id": "m"}, "usage": SESSION["usage"]}),
-    (openai_jobs.read_turn, {"id": "t", "status": "completed", "usage": RESPONSE["usage"], "completed_at": 7}),
-]  # fmt: skip
-JUNK = [
-    None,
-    True,
-    -1,
-    10**30,
-    1e308,
-    float("nan"),
-    float("inf"),
-    "",
-    "x",
-    "-5",
-    [],
-    {},
-    [None],
-    [{}],
-    {"id": []},
-    0,
-    7,
-]
-
-
-def mutated(body: Any, chance: random.Random) -> Any:
-    """The same with up to three of its values, however deep, replaced by something else."""
-    body = copy.deepcopy(body)
-    for _ in range(chance.randint(1, 3)):
-        place, at = body, None
-        while isinstance(place, (dict, list)) and place and (at is None or chance.random() < 0.8):
-            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-            holder, at = place, chance.choice(keys)
-            place = holder[at]
-            last = holder
-        if at is not None:
-            last[at] = chance.choice(JUNK)
-    return body
-
-
-def checked(reading: Reading) -> int:
-    """Every quantity of it and of its parts is finite and not negative; how many readings these are."""
-    assert reading.usage is None or reading.usage
-    for meter, amount in (reading.usage or {}).items():
-        assert meter in METERS or meter in {"image_tool_tokens", "training_jobs", "active_seconds"}
-        assert amount >= 0
-        assert Decimal(amount).is_finite()
-    assert reading.cost is None or (reading.cost.is_finite() and reading.cost >= 0)
-    assert reading.at_ns is None or 0 < reading.at_ns < 2**63
-    return 1 + sum(checked(part) for part in reading.others)
-
-
 @pytest.mark.parametrize(("read", "body"), BODIES, ids=[read.__name__ for read, _ in BODIES])
 def test_each_of_these_bodies_is_billed(read: Callable[[Any], Reading], body: Any) -> None:
-    """They are whole: what follows mutates something that has a meaning."""
+    """They are whole: where they are mutated elsewhere, it is something that has a meaning."""
     reading = read(body)
-    assert checked(reading) >= 1
     assert reading.usage or reading.others
     assert not reading.pending
-
-
-@given(seed=st.integers(0, 2**32), case=st.sampled_from(BODIES))
-def test_no_mutation_of_a_body_makes_reading_it_fail(seed: int, case: Any) -> None:
-    """Whatever stands in it, in a hundred ways."""
-    read, body = case
-    chance = random.Random(seed)
-    for _ in range(100):
-        checked(read(mutated(body, chance)))
+    for part in (reading, *reading.others):
+        assert set(part.usage or {}) <= {*METERS, "training_jobs", "active_seconds"}
