@@ -84,9 +84,13 @@ def rounds(usage: Json, model: str | None) -> tuple[list[Json], dict[str, list[J
     return [entry for entry in entries if text(entry.get("model")) in {None, own}], others
 
 
-def inclusive(usage: Json, entries: list[Json]) -> dict[str, Quantity] | None:
-    """The meters of a usage, or those of its `entries` in place of its totals. Raises `AbsurdUsageError`."""
-    counted = [quantities(entry, USAGE) for entry in entries]
+def inclusive(usage: Json, entries: list[Json] | None = None) -> dict[str, Quantity] | None:
+    """The meters of a usage: of these of its `iterations` (all of them) in place of its totals, where there are any.
+
+    Raises `AbsurdUsageError`.
+    """
+    chosen = items(usage.get("iterations")) if entries is None else entries
+    counted = [quantities(entry, USAGE) for entry in chosen]
     totals = quantities(usage, USAGE)
     if counted:
         for meter in _ADDED:

@@ -77,7 +77,7 @@ def read_session(body: Json) -> Reading:
     listed = mapping(usage.get("list_cost"))
     cents = dollars(listed.get("amount")) if str(listed.get("currency")).upper() == "USD" else None
     try:
-        counted = anthropic.inclusive(usage, []) or {}
+        counted = anthropic.inclusive(usage) or {}
         active = quantities(usage, (("active_seconds", ("active_seconds",)),))
     except AbsurdUsageError as error:
         return replace(found, invalid=str(error))
@@ -92,7 +92,7 @@ def read_dream(body: Json) -> Reading:
     found = Reading(text(mapping(body.get("model")).get("id")), dream)
     found = replace(found, once=f"session:{text(body.get('session_id')) or dream}")
     try:
-        return replace(found, usage=anthropic.inclusive(mapping(body.get("usage")), []))
+        return replace(found, usage=anthropic.inclusive(mapping(body.get("usage"))))
     except AbsurdUsageError as error:
         return replace(found, invalid=str(error))
 
