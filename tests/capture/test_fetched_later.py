@@ -376,3 +376,26 @@ def test_a_container_and_the_images_of_a_tool_have_records_of_their_own(
     ]
     whole, painted = (GPT, "chat", COST), ("gpt-image-1", "image_generation", Decimal("0.04"))
     assert found == [whole, (GPT, "chat", None), painted, whole, painted]
+
+
+def test_a_background_response_that_was_streamed_is_held_against_a_budget_once(
+    provider: FakeProvider, gpt: Any, tmp_path: Path
+) -> None:
+    """What was reserved for its stream is settled; fetching it again takes nothing more."""
+    import openai
+
+    provider.always(Reply(usage=USED))
+    ledger = tmp_path / "ledger.db"
+    text = "budgets: [{name: all, limit: 0.05 USD, period: forever, mode: strict, on_exceed: block}]"
+    held = holding(text, ledger)
+    asked = {**RESPONSE, "background": True, "stream": True, "max_output_tokens": 200}
+    with Counting(settings(provider), budgets=held) as counting:
+        stream = gpt.post("/responses", cast_to=object, body=asked, stream=True, stream_cls=openai.Stream[object])
+        first = next(iter(stream))
+        list(stream)
+        counting.pipeline.flush(5)
+        assert standing(ledger) == [(4_500_000, 0)]
+    with Counting(settings(provider), budgets=holding(text, ledger)) as again:
+        get(gpt, f"/responses/{first.get('data', first)['response']['id']}")
+        again.pipeline.flush(5)
+        assert standing(ledger) == [(4_500_000, 0)]
