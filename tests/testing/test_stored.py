@@ -67,7 +67,7 @@ def test_what_was_never_made_is_not_found(client: openai.OpenAI) -> None:
     """As an id that nobody knows."""
     import openai
 
-    for path in ("/files/file-1/content", "/batches/b", "/threads/t/runs/r", "/videos/v", "/fine_tuning/jobs/j"):
+    for path in ("/files/file-1/content", "/batches/batch_0", "/threads/t/runs/r", "/videos/v", "/fine_tuning/jobs/j"):
         with pytest.raises(openai.NotFoundError):
             fetched(client, path)
 

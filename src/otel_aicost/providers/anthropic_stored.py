@@ -62,7 +62,7 @@ def _result(line: Json, batch: str) -> Reading | None:
     return once(found, f"batch:{batch}:{text(line.get('custom_id')) or found.response_id}")
 
 
-def _batch(_: Json, path: str) -> Json:
+def _batch(path: str) -> Json:
     """The results of `/v1/messages/batches/{id}/results` belong to a batch that their lines do not name."""
     return {"batch": path.rstrip("/").split("/")[-2]}
 
@@ -111,7 +111,7 @@ ENDPOINTS = {
 }
 
 POLLS = {
-    "/v1/messages/batches/*/results": poll("chat", read_results, lines=True, marks=(b'"custom_id"',), asked=_batch),
+    "/v1/messages/batches/*/results": poll("chat", read_results, lines=True, marks=(b'"custom_id"',), place=_batch),
     "/v1/sessions/*": SESSION,
     "/v1/dreams/*": DREAM,
 }

@@ -98,8 +98,10 @@ class Endpoint:
     """What the request tells is billed beside what the response tells, and not only where that tells nothing."""
     headers: Callable[[Mapping[str, str]], Json] | None = None
     """What the headers of a response tell, laid under its body; their names are in lower case."""
-    asked: Callable[[Json, str], Json] | None = None
-    """What the JSON body and the path of the request tell, laid under the body of the response."""
+    asked: Callable[[Json], Json] | None = None
+    """What the body of the request alone tells of what the response will cost, laid under its body."""
+    place: Callable[[str], Json] | None = None
+    """What the path of the request tells, laid under the body of the response."""
 
 
 def poll(operation: str, read: Callable[[Json], Reading], **more: Any) -> Endpoint:  # noqa: ANN401 - of `Endpoint`

@@ -63,7 +63,7 @@ def read_extension(body: Json) -> Reading:
     return replace(read_video({**body, "status": "completed", "seconds": body.get("added")}), at_ns=None)
 
 
-def _added(asked: Json, _: str) -> Json:
+def _added(asked: Json) -> Json:
     return {"added": asked.get("seconds")}
 
 
