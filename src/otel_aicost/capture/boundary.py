@@ -73,7 +73,7 @@ class Pending:
     def exchange(self) -> Exchange:
         """A successful response is here: what reads it and finishes the call. One for each billable response."""
         self.responded = True
-        return Exchange(self.opened, self.route.provider, self.route.endpoint, self.asked)
+        return Exchange(self.opened, self.route.provider, self.route.endpoint, self.asked, self.route.path)
 
     def respond(self, response: Any, resends: int = 0) -> None:  # noqa: ANN401 - of httpx or httpx2
         """An HTTP response is here: its body is read now if it was, or else as the application reads it."""

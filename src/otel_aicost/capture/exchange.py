@@ -21,19 +21,22 @@ if TYPE_CHECKING:
     from otel_aicost.model import Status, Usage, UsageState
     from otel_aicost.providers.base import Endpoint, Json, Provider
 
+LARGE = 1024 * 1024
+"""Bytes of JSON Lines from which on they are read in the background, a piece of this size at a time."""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Exchange:
     """What was asked, of whom, and what came back."""
 
-    __slots__ = ("_asked", "_endpoint", "_first", "_headers", "_open", "_provider", "_reader", "resends")
+    __slots__ = ("_asked", "_endpoint", "_first", "_headers", "_open", "_path", "_provider", "_reader", "resends")
 
-    def __init__(self, opened: OpenCall, provider: Provider, endpoint: Endpoint, asked: Json) -> None:
+    def __init__(self, opened: OpenCall, provider: Provider, endpoint: Endpoint, asked: Json, path: str = "") -> None:
         self._open = opened
         self._provider = provider
         self._endpoint = endpoint
         self._asked = asked
+        self._path = path
         self._first: int | None = None
         self._reader: Reader | EventReader | None = None
         self.resends = 0
@@ -58,15 +61,25 @@ class Exchange:
     def whole(self, content: bytes, headers: Mapping[str, str]) -> None:
         """A response with all of its body; `headers` are found by their names in lower case."""
         endpoint, kind = self._endpoint, headers.get("content-type", "")
-        body: Json | None = None
-        if endpoint.body and (endpoint.lines or "json" in kind):
-            if endpoint.lines:
-                reader = LinesReader()
-                reader.feed(content)
-                body = reader.body(whole=True)
-            else:
-                body = parse_json(content)
-        self.parsed(body, headers)
+        if not endpoint.lines:
+            self.parsed(parse_json(content) if endpoint.body and "json" in kind else None, headers)
+        elif len(content) > LARGE:
+            self._open.later(lambda: self._whole_lines(content))
+        else:
+            self._whole_lines(content)
+
+    def _whole_lines(self, content: bytes) -> None:
+        reader = LinesReader(self._endpoint, self._lines)
+        for start in range(0, len(content), LARGE):
+            reader.feed(content[start : start + LARGE])
+        self.parsed(reader.body(whole=True))
+
+    def _lines(self, lines: list[Json]) -> None:
+        """Lines of a download that goes on; each of them is a response of its own."""
+        self._open.finish(self._outcome(self._read({"lines": lines}), "read", None))
+
+    def _lines_later(self, lines: list[Json]) -> None:
+        self._open.later(lambda: self._lines(lines))
 
     def parsed(self, body: Json | None, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """A response whose body is JSON that was parsed already; `None`: there is nothing to read in it."""
@@ -78,7 +91,10 @@ class Exchange:
         """What looks at a body that is still to come, chunk by chunk."""
         self._open.responding()
         self._headers = headers
-        self._reader = reader_for(headers.get("content-type", ""), self._endpoint)
+        if self._endpoint.lines:
+            self._reader = LinesReader(self._endpoint, self._lines_later)
+        else:
+            self._reader = reader_for(headers.get("content-type", ""), self._endpoint)
         return Observation(self._reader, self._ended, self._first_chunk)
 
     def watch_events(
@@ -117,6 +133,8 @@ class Exchange:
                 body = {**self._endpoint.headers(self._headers), **(body or {})}
             if self._endpoint.asked is not None and body is not None:
                 body = {**self._endpoint.asked(self._asked), **body}
+            if self._endpoint.place is not None and body is not None:
+                body = {**self._endpoint.place(self._path), **body}
             return Reading() if body is None else self._endpoint.read(self._provider.adapt(body))
         except Exception as failure:  # noqa: BLE001 - as above
             faults.report("capture.body", failure)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from otel_aicost.testing import (
+    anthropic_batches,
     anthropic_wire,
     bedrock_wire,
     cohere_wire,
@@ -17,12 +18,14 @@ from otel_aicost.testing import (
     mistral_wire,
     ollama_wire,
     openai_audio,
+    openai_batches,
     openai_chat,
     openai_images,
+    openai_jobs,
     openai_responses,
 )
 from otel_aicost.testing import openai_vectors as vectors
-from otel_aicost.testing.exchange import Answer, Exchange
+from otel_aicost.testing.exchange import Answer, Exchange, unknown
 
 Endpoint = Callable[[Exchange], Answer]
 
@@ -34,15 +37,14 @@ AZURE_MODEL = "gpt-4o-2024-11-20"
 class Route:
     """An endpoint found for a path."""
 
-    endpoint: Endpoint | None
-    """`None`: a GET of something stored, or a path nobody knows."""
+    endpoint: Endpoint
     family: str
     """Whose error format applies: openai, anthropic, amazon or google."""
     names: Mapping[str, str]
     """What the path says: deployment, model, id."""
 
 
-_TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
+_TABLE: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("POST", r"/publishers/anthropic/models/count-tokens:rawPredict", "google", anthropic_wire.count_tokens),
     (
         "POST",
@@ -90,8 +92,8 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
     ("POST", r"/completions", "openai", openai_chat.completions),
     ("POST", r"/responses/input_tokens", "openai", openai_responses.input_tokens),
     ("POST", r"/responses", "openai", openai_responses.responses),
-    ("POST", r"/responses/(?P<id>resp_[^/]+)/cancel", "openai", None),
-    ("GET", r"/responses/(?P<id>[^/]+)", "openai", None),
+    ("POST", r"/responses/(?P<id>resp_[^/]+)/cancel", "openai", openai_responses.fetch),
+    ("GET", r"/responses/(?P<id>[^/]+)", "openai", openai_responses.fetch),
     ("POST", r"/embeddings", "openai", vectors.embeddings),
     ("POST", r"/moderations", "openai", vectors.moderations),
     ("GET", r"/models/(?P<id>[^/]+)", "openai", vectors.model),
@@ -102,6 +104,21 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
     ("POST", r"/images/generations", "openai", openai_images.generations),
     ("POST", r"/images/edits", "openai", openai_images.edits),
     ("POST", r"/images/variations", "openai", openai_images.variations),
+    ("POST", r"/messages/batches", "anthropic", anthropic_batches.create),
+    ("GET", r"/messages/batches/(?P<id>[^/]+)", "anthropic", anthropic_batches.fetch),
+    ("GET", r"/messages/batches/(?P<id>[^/]+)/results", "anthropic", anthropic_batches.results),
+    ("POST", r"/files", "openai", openai_batches.upload),
+    ("GET", r"/files/(?P<id>[^/]+)/content", "openai", openai_batches.content),
+    ("POST", r"/batches", "openai", openai_batches.create),
+    ("GET", r"/batches/(?P<id>batch_[^/]+)", "openai", openai_batches.fetch),
+    ("POST", r"/threads", "openai", openai_jobs.thread),
+    ("POST", r"/threads/runs", "openai", openai_jobs.run),
+    ("POST", r"/threads/(?P<thread>[^/]+)/runs", "openai", openai_jobs.run),
+    ("GET", r"/threads/(?P<thread>[^/]+)/runs/(?P<id>[^/]+)", "openai", openai_jobs.fetch_run),
+    ("POST", r"/videos(/edits|/extensions|/(?P<id>[^/]+)/remix)?", "openai", openai_jobs.video),
+    ("GET", r"/videos/(?P<id>[^/]+)", "openai", openai_jobs.fetch_video),
+    ("POST", r"/fine_tuning/jobs", "openai", openai_jobs.training),
+    ("GET", r"/fine_tuning/jobs/(?P<id>[^/]+)", "openai", openai_jobs.fetch_training),
     ("POST", r"/(?P<model>[^/:]+):generateContent", "google", google_wire.generate),
     ("POST", r"/(?P<model>[^/:]+):streamGenerateContent", "google", google_wire.stream),
     ("POST", r"/(?P<model>[^/:]+):countTokens", "google", google_wire.count_tokens),
@@ -124,6 +141,16 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
     ("POST", r"/v1/places:autocomplete", "google", maps_wire.suggestions),
     ("GET", r"/v1/places/[^/]+", "google", maps_wire.place),
 )
+STORES: Mapping[Endpoint, tuple[str, ...]] = {
+    anthropic_batches.create: ("msgbatch_",),
+    openai_responses.responses: ("resp_",),
+    openai_batches.upload: ("file-",),
+    openai_batches.create: ("batch_", openai_batches.OUTPUT),
+    openai_jobs.run: ("run_",),
+    openai_jobs.video: ("video_",),
+    openai_jobs.training: ("ftjob-",),
+}
+"""What is made by these can be fetched, by ids that begin so."""
 _COMPILED = tuple((verb, re.compile(path + "$"), family, endpoint) for verb, path, family, endpoint in _TABLE)
 _DEPLOYMENT = re.compile(r"/deployments/(?P<deployment>[^/]+)/")
 
@@ -135,7 +162,7 @@ def find(method: str, path: str) -> Route:
     for verb, pattern, family, endpoint in _COMPILED:
         if verb == method and (found := pattern.search(path)):
             return Route(endpoint, family, {**names, **_unquoted(found)})
-    return Route(None, "anthropic" if "/messages" in path else "openai", names)
+    return Route(unknown, "anthropic" if "/messages" in path else "openai", names)
 
 
 def _unquoted(found: re.Match[str]) -> dict[str, str]:
