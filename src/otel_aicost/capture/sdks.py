@@ -20,6 +20,20 @@ class Sdk(NamedTuple):
 
 SDKS: tuple[Sdk, ...] = (
     Sdk("openai", "stainless", "openai._base_client"),
+    *(
+        Sdk("openai", "websocket", f"openai.{module}")
+        for module in (
+            "resources.realtime.realtime",
+            "resources.realtime.translations.translations",
+            "resources.responses.responses",
+            "resources.beta.realtime.realtime",
+            "resources.beta.responses.responses",
+            "resources.live.live",
+            "resources.live.sideband",
+            "resources.live.forks",
+            "lib.responses_websocket._session",
+        )
+    ),
     Sdk("anthropic", "stainless", "anthropic._base_client"),
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
