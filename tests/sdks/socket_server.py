@@ -28,7 +28,7 @@ class SocketServer:
         self.received: list[Event] = []
         self.paths: list[str] = []
         self._answers: dict[str, deque[list[Event]]] = defaultdict(deque)
-        self._server = serve(self._talk, "127.0.0.1", 0, ssl=trust)
+        self._server = serve(self._talk, "127.0.0.1", 0, ssl=trust, max_size=None)
         self.port = int(self._server.socket.getsockname()[1])
         self.secure = trust is not None
 

@@ -131,12 +131,7 @@ class Conversation:
 
     def drop(self) -> None:
         """The application let go of the connection: inside the garbage collector, no locks, no spans here."""
-        if self._running or self._asked or self._talk.seconds is not None or self._talk.continuous:
-            self.later(self.end)
-
-    def later(self, work: Callable[[], None]) -> None:
-        """Do `work` in the background."""
-        self.sink.later(lambda: attempt(work))
+        self.sink.later(lambda: attempt(self.end))
 
     def _next(self) -> OpenCall:
         """The call of a response that begins: one that was asked for, or one that the provider began by itself."""

@@ -26,13 +26,16 @@ if TYPE_CHECKING:
     from otel_aicost.providers.base import Json
 
 
+_known: weakref.WeakKeyDictionary[Any, Conversation] = weakref.WeakKeyDictionary()
+"""Connections of all the modules: a lane sends on one that was made elsewhere."""
+
+
 class _Connections:
     """The connections of one SDK."""
 
     def __init__(self, watch: Watch, sdk: Sdk) -> None:
         self._watch = watch
         self._sdk = sdk.name
-        self._known: weakref.WeakKeyDictionary[Any, Conversation] = weakref.WeakKeyDictionary()
 
     def connecting(self, manager: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
         """A manager makes its connection; what is not told yet (the model of Live) no budget can ask for."""
@@ -90,7 +93,7 @@ class _Connections:
             self._end(connection, None if "ConnectionClosedOK" in kinds else error)
 
     def _end(self, connection: Any, error: Exception | None = None) -> None:  # noqa: ANN401
-        conversation = self._known.get(connection)
+        conversation = _known.get(connection)
         if conversation is not None and self._watch.on() is not None:
             conversation.end(error)
 
@@ -98,10 +101,10 @@ class _Connections:
         sink = self._watch.on()
         if sink is None:
             return None
-        known = self._known.get(connection)
-        if known is None:
+        known = _known.get(connection)
+        if known is None or known.sink is not sink:
             uri = connection._connection.protocol.uri  # noqa: SLF001 - a connection has no public name for it
-            known = self._known[connection] = self._conversation(sink, (uri.host, uri.port), uri.path, uri.query)
+            known = _known[connection] = self._conversation(sink, (uri.host, uri.port), uri.path, uri.query)
             weakref.finalize(connection, known.drop).atexit = False
         return known
 

@@ -221,7 +221,7 @@ def _minute(talk: Talk, **facts: Any) -> Reading:  # noqa: ANN401
 
 def _translated(talk: Talk) -> tuple[Billed, ...]:
     """Translations are billed by the audio sent, and report no usage."""
-    if not talk.continuous or not talk.sent:
+    if not talk.sent or not (talk.continuous or "/translations" in talk.path):
         return ()
     reading = Reading(talk.model, talk.session, {"audio_seconds": _seconds(talk.sent, talk.sent_rate)})
     talk.sent = 0
