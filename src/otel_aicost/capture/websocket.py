@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from otel_aicost.providers.base import Json
 
 
+ONE_TOKEN = {"gen_ai.request.max_tokens": 1}
+"""A connection is refused by a budget that has nothing left: what its responses may take is not known yet."""
 _known: weakref.WeakKeyDictionary[Any, Conversation] = weakref.WeakKeyDictionary()
 """Connections of all the modules: a lane sends on one that was made elsewhere."""
 
@@ -45,7 +47,7 @@ class _Connections:
         client = _private(manager, "client")
         url = urlsplit(str(client.websocket_base_url or client.base_url))
         planned = self._conversation(sink, (url.hostname or "", url.port), url.path, "")
-        call = planned.call(Description(text(_private(manager, "model"))))
+        call = planned.call(Description(text(_private(manager, "model")), ONE_TOKEN))
         return Connecting(sink, call, self._of), args, kwargs
 
     def sending(self, connection: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
