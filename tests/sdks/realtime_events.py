@@ -38,7 +38,13 @@ def created(identifier: str = "resp_1") -> Event:
     return {
         "type": "response.created",
         "event_id": "event_2",
-        "response": {"object": "realtime.response", "id": identifier, "status": "in_progress", "output": [], "usage": None},
+        "response": {
+            "object": "realtime.response",
+            "id": identifier,
+            "status": "in_progress",
+            "output": [],
+            "usage": None,
+        },
     }
 
 

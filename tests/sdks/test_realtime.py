@@ -243,7 +243,11 @@ def test_a_connection_that_the_application_closes(driver: Driver, sockets: Socke
 
 def test_a_request_that_is_not_accepted(driver: Driver, sockets: SocketServer, counting: Counting) -> None:
     """An error in place of a response is a record that costs nothing, and the next response is not its own."""
-    error = {"type": "error", "event_id": "e", "error": {"type": "invalid_request_error", "code": "rate_limit_exceeded"}}
+    error = {
+        "type": "error",
+        "event_id": "e",
+        "error": {"type": "invalid_request_error", "code": "rate_limit_exceeded"},
+    }
     sockets.answer("response.create", error)
     sockets.answer("response.create", created(), done())
     with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
@@ -298,7 +302,10 @@ def test_an_azure_deployment(sockets: SocketServer) -> None:
     sockets.greeting += [created(), done()]
     with Counting(socket_settings(sockets, "azure.ai.openai")) as counting:
         client = openai.AzureOpenAI(
-            azure_endpoint=sockets.url, api_key="k", api_version="2024-10-01-preview", websocket_base_url=f"ws://127.0.0.1:{sockets.port}/openai"
+            azure_endpoint=sockets.url,
+            api_key="k",
+            api_version="2024-10-01-preview",
+            websocket_base_url=f"ws://127.0.0.1:{sockets.port}/openai",
         )
         with client.realtime.connect(model="my-deployment") as connection:
             for _ in range(3):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from otel_aicost.capture.boundary import Pending, attempt
 from otel_aicost.capture.readers import parse_json
 from otel_aicost.model import NO_USAGE, Call, Outcome
+from otel_aicost.providers import BY_NAME, COMPATIBLE, provider_of
 from otel_aicost.providers.base import Description
 from otel_aicost.tags import current
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 HEAD = 160
 """Bytes at the beginning of a message within which its type is looked for."""
+ONE_TOKEN = {"gen_ai.request.max_tokens": 1}
+"""A connection is refused by a budget that has nothing left: what its responses may take is not known yet."""
 
 
 class Peer(NamedTuple):
@@ -36,6 +39,14 @@ class Peer(NamedTuple):
     host: str
     port: int | None
     sdk: str
+
+
+def peer_at(sink: Sink, place: tuple[str, int], sdk: str, home: str | None = None) -> Peer:
+    """Who is at a host and port; at one that nobody knows it is `home`."""
+    provider = provider_of(*place, sink.settings.provider_hosts)
+    if provider is COMPATIBLE and home is not None:
+        provider = BY_NAME[home]
+    return Peer(provider, *place, sdk)
 
 
 class Conversation:
@@ -108,13 +119,15 @@ class Conversation:
         heard = self.socket.hear(self._talk, event)
         if heard.refused is not None and self._asked:
             self._finish(self._asked.popleft(), "error", "none", heard.refused)
-        if heard.begun is not None:
-            self._running[heard.begun] = self._next()
         for billed in heard.billed:
             self._bill(billed)
+        if heard.begun is not None:
+            self._running[heard.begun] = self._next()
 
     def end(self, error: BaseException | None = None) -> None:
         """The connection is gone: what went on has ended with it."""
+        for billed in self.socket.ended(self._talk):
+            self._bill(billed)
         running, asked = list(self._running.values()), list(self._asked)
         self._running.clear()
         self._asked.clear()
@@ -126,8 +139,6 @@ class Conversation:
                 opened.abandon()
             else:
                 self._finish(opened, "error", "none", why)
-        for billed in self.socket.ended(self._talk):
-            self._bill(billed)
 
     def drop(self) -> None:
         """The application let go of the connection: inside the garbage collector, no locks, no spans here."""

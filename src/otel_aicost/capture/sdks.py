@@ -37,6 +37,7 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("anthropic", "stainless", "anthropic._base_client"),
     Sdk("google.genai", "google_genai", "google.genai._api_client", home="gcp.gemini"),
     Sdk("google.genai", "google_genai", "google.genai._gaos.basesdk", home="gcp.gemini"),
+    Sdk("google.genai", "google_live", "google.genai.live", home="gcp.gemini"),
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),

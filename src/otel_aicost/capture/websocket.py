@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from otel_aicost.capture.boundary import around, around_async, attempt
-from otel_aicost.capture.conversations import Connecting, Conversation, Peer
+from otel_aicost.capture.conversations import ONE_TOKEN, Connecting, Conversation, peer_at
 from otel_aicost.capture.routes import DEFAULT_PORTS
-from otel_aicost.providers import openai_realtime, paths, provider_of
+from otel_aicost.providers import openai_realtime, paths
 from otel_aicost.providers.base import Description, text
 from otel_aicost.providers.sockets import Talk
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from otel_aicost.providers.base import Json
 
 
-ONE_TOKEN = {"gen_ai.request.max_tokens": 1}
-"""A connection is refused by a budget that has nothing left: what its responses may take is not known yet."""
 _known: weakref.WeakKeyDictionary[Any, Conversation] = weakref.WeakKeyDictionary()
 """Connections of all the modules: a lane sends on one that was made elsewhere."""
 
@@ -115,8 +113,7 @@ class _Connections:
         asked = {key: values[0] for key, values in parse_qs(query).items()}
         talk = Talk(path=path, model=asked.get("model") or asked.get("deployment"))
         socket = paths.find(openai_realtime.SOCKETS, path) or openai_realtime.REALTIME
-        provider = provider_of(host, port, sink.settings.provider_hosts)
-        return Conversation(sink, Peer(provider, host, port, self._sdk), socket, talk)
+        return Conversation(sink, peer_at(sink, (host, port), self._sdk), socket, talk)
 
 
 def wrappers(watch: Watch, sdk: Sdk, module: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401 - the SDK's module

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-
-from otel_aicost.model import NO_CONDITIONS, Conditions
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +27,7 @@ class Heard(NamedTuple):
     """What one message tells."""
 
     begun: str | None = None
-    """The id of a response that begins."""
+    """The id of a response that begins, after what is `billed` has ended; empty where responses have none."""
     billed: tuple[Billed, ...] = ()
     refused: str | None = None
     """The code of an error: what was asked for last does not begin."""
@@ -53,9 +51,8 @@ class Talk:
     """The seconds that it last said to have taken."""
     continuous: bool = False
     """It is billed by the audio sent, and never says how much."""
-    usage: dict[str, object] = field(default_factory=dict)
-    """What a response that goes on has said of its usage."""
-    conditions: Conditions = field(default_factory=lambda: NO_CONDITIONS)
+    turn: dict[str, Any] = field(default_factory=dict)
+    """What a response that goes on has told so far, where it has no id and its end is not one message."""
     sent: int = 0
     """Characters of base64 audio sent since the last response."""
     received: int = 0
@@ -76,7 +73,7 @@ class Socket:
     asks: Callable[[Json], Description | None]
     """What a message to be sent asks for, or `None` if it asks for no response."""
     ended: Callable[[Talk], tuple[Billed, ...]] = lambda _: ()
-    """What is billed when the connection ends, responses aside."""
+    """What is billed when the connection ends, in mid-response or between them."""
     marks: tuple[bytes, ...] = ()
     """Only messages that hold one of these are parsed."""
     audio: bytes = b""
