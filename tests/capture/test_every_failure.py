@@ -40,6 +40,9 @@ GUARD = "it is the guard itself"
 LOOP = "the loop of the background thread, which nothing of the application waits for"
 EXCLUDED = {
     "capture.stainless._process_response": THROUGH,
+    **{f"capture.websocket._Connections.{name}": THROUGH for name in ("received", "received_async", "closed")},
+    **{f"capture.google_live._Sessions.{name}": THROUGH for name in ("received", "opened")},
+    "capture.conversations.Conversation.drop": GUARD,
     "capture.boundary.attempt": GUARD,
     "capture.boundary._admitted": GUARD,
     "capture.boundary._admitted_async": GUARD,

@@ -142,7 +142,7 @@ class Conversation:
 
     def drop(self) -> None:
         """The application let go of the connection: inside the garbage collector, no locks, no spans here."""
-        self.sink.later(lambda: attempt(self.end))
+        attempt(self.sink.later, lambda: attempt(self.end))
 
     def _next(self) -> OpenCall:
         """The call of a response that begins: one that was asked for, or one that the provider began by itself."""
