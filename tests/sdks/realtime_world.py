@@ -27,6 +27,11 @@ def socket_settings(sockets: SocketServer, paid: str = "openai", **others: Any) 
     return Settings(**{"ledger": None, "provider_hosts": {f"127.0.0.1:{sockets.port}": paid}, **others})
 
 
+def realtime_of(client: Any) -> Any:
+    """Realtime, which older SDKs have among their beta APIs alone."""
+    return client.realtime if hasattr(client, "realtime") else client.beta.realtime
+
+
 class Driver:
     """A client, and what waits for whatever it returns."""
 
@@ -42,6 +47,10 @@ class Driver:
             http_client=transport,
             max_retries=0,
         )
+
+    @property
+    def realtime(self) -> Any:
+        return realtime_of(self.client)
 
     def do(self, result: Any) -> Any:
         """`result`, awaited if it is to be."""

@@ -25,7 +25,7 @@ from sdks.realtime_events import (
     spoken,
     transcribed,
 )
-from sdks.realtime_world import DEPRECATED, Driver, socket_settings
+from sdks.realtime_world import DEPRECATED, Driver, realtime_of, socket_settings
 from sdks.socket_server import CLOSE, LOSE, SocketServer
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def driver(request: pytest.FixtureRequest, sockets: SocketServer) -> Iterator[Dr
 def test_a_response_is_one_record(driver: Driver, sockets: SocketServer, counting: Counting) -> None:
     """A response is one record, with text, audio, image and cached tokens, at the model of its session."""
     sockets.answer("response.create", created(), spoken(0.1), done())
-    with driver.connected(driver.client.realtime.connect(model="gpt-realtime-asked")) as connection:
+    with driver.connected(driver.realtime.connect(model="gpt-realtime-asked")) as connection:
         driver.do(connection.response.create())
         assert driver.hear(connection, 4)[2:] == ["response.output_audio.delta", "response.done"]
     record = counting.only
@@ -85,7 +85,7 @@ def test_a_response_is_one_record(driver: Driver, sockets: SocketServer, countin
 def test_what_nobody_asked_for_is_counted_too(driver: Driver, sockets: SocketServer, counting: Counting) -> None:
     """Responses that the server begins by itself, when somebody stops speaking, are records like the others."""
     sockets.greeting += [created("a"), done("a"), created("b"), done("b")]
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         driver.hear(connection, 5)
     assert [record.response_id for record in counting.records] == ["a", "b"]
 
@@ -100,13 +100,13 @@ def test_the_worked_example(driver: Driver, sockets: SocketServer, counting: Cou
     }
     sockets.greeting = [session(OLD_MODEL, audio={"input": {"format": {"type": "audio/pcmu"}}})]
     sockets.answer("input_audio_buffer.append")
-    sockets.answer("response.create", created(), *[spoken(72)] * 6, done(usage=usage))
-    with driver.connected(driver.client.realtime.connect(model=OLD_MODEL)) as connection:
+    sockets.answer("response.create", created(), *[spoken(12)] * 36, done(usage=usage))
+    with driver.connected(driver.realtime.connect(model=OLD_MODEL)) as connection:
         driver.hear(connection, 1)
         for _ in range(11):
             driver.do(connection.input_audio_buffer.append(audio=silence(30, 8_000)))
         driver.do(connection.response.create())
-        driver.hear(connection, 8)
+        driver.hear(connection, 38)
     record = counting.only
     assert record.usage == {
         "input_tokens": 10_000,
@@ -132,7 +132,7 @@ def test_seconds_only_where_no_token_stands_for_them(
 ) -> None:
     """Audio is billed by its length where nothing or text alone is reported, never beside tokens that may hold it."""
     sockets.answer("response.create", created(), spoken(3), done(usage=usage), created("b"), done("b", usage=usage))
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         driver.do(connection.input_audio_buffer.append(audio=silence(2)))
         driver.do(connection.response.create())
         driver.hear(connection, 6)
@@ -165,7 +165,7 @@ def test_a_transcription_is_billed_apart(
     model = "whisper-1" if "seconds" in usage else "gpt-4o-transcribe"
     heard = {"input": {"transcription": {"model": model}}}
     sockets.greeting += [session(kind="session.updated", audio=heard), transcribed(usage), created(), done()]
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         driver.hear(connection, 5)
     words, response = counting.records
     assert (words.operation, words.response_model, words.usage) == ("transcription", model, meters)
@@ -179,7 +179,7 @@ def test_a_transcription_without_usage_is_unpriced(driver: Driver, sockets: Sock
     event = transcribed(None)
     del event["usage"]
     sockets.greeting = [session(), event]
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         driver.hear(connection, 2)
     record = counting.only
     assert (record.usage_state, record.cost, record.request_model) == ("missing", None, None)
@@ -198,7 +198,7 @@ def test_what_did_not_complete_is_billed_as_reported(
 ) -> None:
     """A response that was cancelled, cut or failed costs what it reports."""
     sockets.greeting += [created(), done(status=status, **details)]
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         driver.hear(connection, 3)
     record = counting.only
     assert (record.status, *record.finish_reasons, record.error_type) == expected
@@ -210,7 +210,7 @@ def test_an_absurd_usage_is_set_aside(driver: Driver, sockets: SocketServer, cou
     """Numbers that cannot be are no usage, wherever they stand."""
     wrong = {**USAGE, "input_token_details": {"cached_tokens_details": {"audio_tokens": -1}}}
     sockets.greeting += [done("a", usage={**USAGE, "input_tokens": -5}), done("b", usage=wrong)]
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         driver.hear(connection, 3)
     assert [(record.usage_state, record.cost) for record in counting.records] == [("invalid", None)] * 2
 
@@ -221,7 +221,7 @@ def test_a_connection_that_ends_in_mid_response(
 ) -> None:
     """A response whose end never came is partial and unpriced; what the application sees is the SDK's own error."""
     sockets.answer("response.create", created(), ending)
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         driver.do(connection.response.create())
         with pytest.raises(ConnectionClosed):
             driver.hear(connection, 3)
@@ -233,7 +233,7 @@ def test_a_connection_that_ends_in_mid_response(
 def test_a_connection_that_the_application_closes(driver: Driver, sockets: SocketServer, counting: Counting) -> None:
     """The application closes in the middle of a response: partial, and once."""
     sockets.answer("response.create", created())
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         driver.do(connection.response.create())
         driver.hear(connection, 2)
     del connection
@@ -250,7 +250,7 @@ def test_a_request_that_is_not_accepted(driver: Driver, sockets: SocketServer, c
     }
     sockets.answer("response.create", error)
     sockets.answer("response.create", created(), done())
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         driver.do(connection.response.create())
         driver.hear(connection, 2)
         driver.do(connection.response.create())
@@ -263,7 +263,7 @@ def test_a_request_that_is_not_accepted(driver: Driver, sockets: SocketServer, c
 def test_reading_bytes_or_iterating_is_the_same(driver: Driver, sockets: SocketServer, counting: Counting) -> None:
     """Raw bytes are handed on as they came, and are counted like events."""
     sockets.greeting = [done(), CLOSE]
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         raw = driver.do(connection.recv_bytes())
     assert type(raw) is bytes
     assert connection.parse_event(raw).response.usage.input_tokens == 1_000
@@ -274,7 +274,7 @@ def test_a_connection_made_before_is_seen(driver: Driver, sockets: SocketServer)
     """A connection that was open when the instrumentation came is known by its address, its model by its URL."""
     sockets.greeting = []
     sockets.answer("response.create", created(), done())
-    with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+    with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
         with Counting(socket_settings(sockets)) as counting:
             driver.do(connection.response.create())
             driver.hear(connection, 2)
@@ -307,7 +307,7 @@ def test_an_azure_deployment(sockets: SocketServer) -> None:
             api_version="2024-10-01-preview",
             websocket_base_url=f"ws://127.0.0.1:{sockets.port}/openai",
         )
-        with client.realtime.connect(model="my-deployment") as connection:
+        with realtime_of(client).connect(model="my-deployment") as connection:
             for _ in range(3):
                 connection.recv()
     record = counting.only
@@ -323,7 +323,7 @@ def test_tags_and_spans(driver: Driver, sockets: SocketServer, spans: InMemorySp
     sockets.answer("response.create", created(), done())
     with Counting(socket_settings(sockets), SpanObserver()) as counting:
         with otel_aicost.tags(user="ann"):
-            manager = driver.client.realtime.connect(model=MODEL)
+            manager = driver.realtime.connect(model=MODEL)
             connection = driver.do(manager.enter())
         with otel_aicost.tags(job="nightly"):
             driver.do(connection.response.create())

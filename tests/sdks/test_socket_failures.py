@@ -43,7 +43,7 @@ def application(request: pytest.FixtureRequest, sockets: SocketServer) -> Iterat
 
     def run() -> Any:
         sockets.answer("response.create", created("b"), CLOSE)
-        with driver.connected(driver.client.realtime.connect(model=MODEL)) as connection:
+        with driver.connected(driver.realtime.connect(model=MODEL)) as connection:
             raw = [driver.do(connection.recv_bytes()) for _ in range(3)]
             driver.do(connection.input_audio_buffer.append(audio=silence(0.1)))
             driver.do(connection.response.create())

@@ -41,6 +41,12 @@ class Peer(NamedTuple):
     sdk: str
 
 
+def uri_of(transport: Any) -> Any:  # noqa: ANN401
+    """The URI that a connection of `websockets` was made with; its oldest kind does not keep it."""
+    protocol = getattr(transport, "protocol", None)
+    return getattr(protocol, "uri", None) or getattr(protocol, "wsuri", None)  # `wsuri` before version 15
+
+
 def peer_at(sink: Sink, place: tuple[str, int], sdk: str, home: str | None = None) -> Peer:
     """Who is at a host and port; at one that nobody knows it is `home`."""
     provider = provider_of(*place, sink.settings.provider_hosts)

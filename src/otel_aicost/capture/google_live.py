@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from otel_aicost.capture.boundary import around, around_async, attempt
-from otel_aicost.capture.conversations import ONE_TOKEN, Connecting, Conversation, peer_at
+from otel_aicost.capture.conversations import ONE_TOKEN, Connecting, Conversation, peer_at, uri_of
 from otel_aicost.capture.routes import DEFAULT_PORTS
 from otel_aicost.providers import google_content, google_live
 from otel_aicost.providers.base import Description
@@ -88,7 +88,7 @@ class _Sessions:
             return None
         known = self._known.get(session)
         if known is None or known.sink is not sink:
-            uri = getattr(getattr(session._ws, "protocol", None), "uri", None)  # noqa: SLF001 - as above
+            uri = uri_of(session._ws)  # noqa: SLF001 - as above
             place = ("", DEFAULT_PORTS["wss"]) if uri is None else (uri.host, uri.port)
             known = self._known[session] = self._conversation(sink, session._api_client, place, model)  # noqa: SLF001
             weakref.finalize(session, known.drop).atexit = False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from otel_aicost.capture.boundary import around, around_async, attempt
-from otel_aicost.capture.conversations import ONE_TOKEN, Connecting, Conversation, peer_at
+from otel_aicost.capture.conversations import ONE_TOKEN, Connecting, Conversation, peer_at, uri_of
 from otel_aicost.capture.routes import DEFAULT_PORTS
 from otel_aicost.providers import openai_realtime, paths
 from otel_aicost.providers.base import Description, text
@@ -103,7 +103,7 @@ class _Connections:
             return None
         known = _known.get(connection)
         if known is None or known.sink is not sink:
-            uri = connection._connection.protocol.uri  # noqa: SLF001 - a connection has no public name for it
+            uri = uri_of(connection._connection)  # noqa: SLF001 - it has no public name
             known = _known[connection] = self._conversation(sink, (uri.host, uri.port), uri.path, uri.query)
             weakref.finalize(connection, known.drop).atexit = False
         return known
