@@ -47,6 +47,11 @@ def uri_of(transport: Any) -> Any:  # noqa: ANN401
     return getattr(protocol, "uri", None) or getattr(protocol, "wsuri", None)  # `wsuri` before version 15
 
 
+def is_closed(error: BaseException) -> bool:
+    """Whether the connection is gone: a time-out ends nothing, and neither does a task that is cancelled."""
+    return any(kind.__name__ == "ConnectionClosed" for kind in type(error).__mro__)
+
+
 def peer_at(sink: Sink, place: tuple[str, int], sdk: str, home: str | None = None) -> Peer:
     """Who is at a host and port; at one that nobody knows it is `home`."""
     provider = provider_of(*place, sink.settings.provider_hosts)
@@ -132,6 +137,8 @@ class Conversation:
 
     def end(self, error: BaseException | None = None) -> None:
         """The connection is gone: what went on has ended with it."""
+        if type(error).__name__ == "ConnectionClosedOK":
+            error = None
         for billed in self.socket.ended(self._talk):
             self._bill(billed)
         running, asked = list(self._running.values()), list(self._asked)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from otel_aicost.capture.boundary import around, around_async, attempt
-from otel_aicost.capture.conversations import ONE_TOKEN, Connecting, Conversation, peer_at, uri_of
+from otel_aicost.capture.conversations import ONE_TOKEN, Connecting, Conversation, is_closed, peer_at, uri_of
 from otel_aicost.capture.routes import DEFAULT_PORTS
 from otel_aicost.providers import google_content, google_live
 from otel_aicost.providers.base import Description
@@ -40,7 +40,8 @@ class _Sessions:
         if sink is None:
             return None
         client, model = live._api_client, google_content.name_of(kwargs.get("model"))  # noqa: SLF001
-        there = urlsplit(str(client._http_options.base_url))  # noqa: SLF001 - it has no public name
+        options = client._http_options  # noqa: SLF001 - it has no public name
+        there = urlsplit(str(options.get("base_url") if isinstance(options, dict) else options.base_url))
         place = (there.hostname or "", there.port or DEFAULT_PORTS["wss"])
         planned = self._conversation(sink, client, place, model)
         call = planned.call(Description(model, ONE_TOKEN))
@@ -63,10 +64,15 @@ class _Sessions:
 
     def sending(self, session: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
         """Content is sent; unless it is told otherwise, it completes the user's turn."""
+        return self._ask(session, args, kwargs, complete=kwargs.get("turn_complete", True))
+
+    def sending_any(self, session: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
+        """The older method, which has to be told that the turn is complete."""
+        return self._ask(session, args, kwargs, complete=kwargs.get("end_of_turn"))
+
+    def _ask(self, session: Any, args: Any, kwargs: Any, *, complete: object) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
         conversation = self._of(session)
-        if conversation is None:
-            return None
-        pending = conversation.ask({"clientContent": {"turnComplete": kwargs.get("turn_complete", True)}})
+        pending = None if conversation is None else conversation.ask({"clientContent": {"turnComplete": complete}})
         return None if pending is None else (pending, args, kwargs)
 
     def _look(self, session: Any, message: Any) -> None:  # noqa: ANN401
@@ -77,10 +83,11 @@ class _Sessions:
             conversation.hear(_json(message))
 
     def _lost(self, session: Any, error: Exception) -> None:  # noqa: ANN401
-        """The SDK raises its own error where the connection is closed."""
+        """Newer versions raise an error of their own where the connection is closed."""
         conversation = self._known.get(session)
-        if conversation is not None and self._watch.on() is not None and hasattr(error, "code"):
-            conversation.end(None if error.code == NORMAL else error)
+        code = None if is_closed(error) else getattr(error, "code", None)
+        if conversation is not None and self._watch.on() is not None and (code is not None or is_closed(error)):
+            conversation.end(None if code == NORMAL else error)
 
     def _of(self, session: Any, model: str | None = None) -> Conversation | None:  # noqa: ANN401
         sink = self._watch.on()
@@ -108,8 +115,9 @@ def wrappers(watch: Watch, sdk: Sdk, module: Any) -> Mapping[str, Mapping[str, W
     """What to wrap: class -> method -> wrapper."""
     sessions = _Sessions(watch, sdk)
     methods: dict[str, Wrapper] = {"_receive": sessions.received, "__init__": sessions.opened}
-    if hasattr(module.AsyncSession, "send_client_content"):
-        methods["send_client_content"] = around_async(sessions.sending)
+    for name, begin in (("send_client_content", sessions.sending), ("send", sessions.sending_any)):
+        if hasattr(module.AsyncSession, name):
+            methods[name] = around_async(begin)
     return {
         "AsyncSession": methods,
         "AsyncLive": {"connect": around(sessions.connecting)},

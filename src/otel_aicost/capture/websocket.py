@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from otel_aicost.capture.boundary import around, around_async, attempt
-from otel_aicost.capture.conversations import ONE_TOKEN, Connecting, Conversation, peer_at, uri_of
+from otel_aicost.capture.conversations import ONE_TOKEN, Connecting, Conversation, is_closed, peer_at, uri_of
 from otel_aicost.capture.routes import DEFAULT_PORTS
 from otel_aicost.providers import openai_realtime, paths
 from otel_aicost.providers.base import Description, text
@@ -87,10 +87,8 @@ class _Connections:
             conversation.look(message)
 
     def _lost(self, connection: Any, error: Exception) -> None:  # noqa: ANN401
-        """A time-out ends nothing, and neither does a task that is cancelled."""
-        kinds = {kind.__name__ for kind in type(error).__mro__}
-        if "ConnectionClosed" in kinds:
-            self._end(connection, None if "ConnectionClosedOK" in kinds else error)
+        if is_closed(error):
+            self._end(connection, error)
 
     def _end(self, connection: Any, error: Exception | None = None) -> None:  # noqa: ANN401
         conversation = _known.get(connection)
