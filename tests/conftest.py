@@ -36,6 +36,7 @@ def _own_world(monkeypatch, tmp_path):
         if name.startswith(("OTEL_", "OPENAI_", "ANTHROPIC_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("OTEL_AICOST_STALE_DAYS", "0")  # what a test sees must not depend on the day it runs on
     faults.reset()
     yield
     faults.reset()

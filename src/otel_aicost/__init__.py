@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from otel_aicost.budgeting import Admission, BudgetStatus, budget_status, can_call
     from otel_aicost.manual import estimate, flush, instrument, record, uninstrument
     from otel_aicost.model import Cost, CostPart, Record, Unpriced
+    from otel_aicost.spans import CostSpanExporter, CostSpanProcessor
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,8 @@ __all__ = [
     "ConfigError",
     "Cost",
     "CostPart",
+    "CostSpanExporter",
+    "CostSpanProcessor",
     "LedgerError",
     "PriceFileError",
     "Record",
@@ -49,6 +52,7 @@ _LATER = {
     **dict.fromkeys(("Admission", "BudgetStatus", "budget_status", "can_call"), "otel_aicost.budgeting"),
     **dict.fromkeys(("estimate", "flush", "instrument", "record", "uninstrument"), "otel_aicost.manual"),
     **dict.fromkeys(("Cost", "CostPart", "Record", "Unpriced"), "otel_aicost.model"),
+    **dict.fromkeys(("CostSpanExporter", "CostSpanProcessor"), "otel_aicost.spans"),
 }
 """Imported at first use: importing this module must cost an application next to nothing."""
 

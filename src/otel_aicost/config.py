@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from otel_aicost import names
+from otel_aicost.alerts.settings import STALE_DAYS
 from otel_aicost.budgets.budget import ON_EXCEED, Plan, parse_money
 from otel_aicost.budgets.simple import simple_budgets
 from otel_aicost.errors import BudgetFileError
@@ -38,6 +39,11 @@ def default_ledger() -> Path:
     import platformdirs  # noqa: PLC0415 - not needed where the user names a file
 
     return Path(platformdirs.user_state_dir("aicost", appauthor=False)) / "ledger.db"
+
+
+def default_price_data() -> Path:
+    """Where this user's fetched prices are: `prices` beside the default ledger."""
+    return default_ledger().with_name("prices")
 
 
 SERVER_SCHEMES: Final = ("postgresql://", "postgres://")
@@ -104,11 +110,17 @@ class Settings:
     """Single calls older than this are folded into daily totals; 0 keeps them for ever."""
     jsonl: Path | None = None
     prices: Path | None = None
+    price_data: Path = field(default_factory=default_price_data)
+    """The directory where `aicost prices update` stores what it fetched."""
+    stale_days: int | None = None
+    """After how many days prices are stale, whatever the file says; 0: never, `None`: what the file says."""
     provider_hosts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """`host` or `host:port` -> provider."""
     stream_usage: StreamUsage = "estimate"
     tags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     baggage_keys: tuple[str, ...] = ()
+    price_spans: bool = False
+    """Count the calls that spans of other instrumentations stand for."""
     metric_tags: tuple[str, ...] = ("feature", "team", "job")
     """The tags that metrics, and the ledger's running totals, are kept apart by."""
     config: Path | None = DEFAULT_CONFIG
@@ -168,6 +180,8 @@ def load_budgets(settings: Settings) -> tuple[Plan, list[str]]:
             plan = read_budgets(path)
         except BudgetFileError as error:
             mistakes += [*error.mistakes, f"{path}: NONE of its budgets holds until that is mended"]
+    if plan.alerts is not None:
+        plan = replace(plan, alerts=replace(plan.alerts, stale_days=stale_days(plan, settings)))
     simple = simple_budgets(
         settings.daily_limit,
         settings.monthly_limit,
@@ -180,6 +194,17 @@ def load_budgets(settings: Settings) -> tuple[Plan, list[str]]:
     mistakes += [f"{path}: has a budget {name!r}, which is that of a variable; the file's holds" for name in clashes]
     others = tuple(budget for budget in simple if budget.name not in named)
     return replace(plan, budgets=(*plan.budgets, *others)), mistakes
+
+
+def stale_days(plan: Plan, settings: Settings | None = None) -> int | None:
+    """After how many days prices that nobody refreshed are stale; `None`: never.
+
+    As the variable says (of the process's own environment without `settings`), else `stale_prices` of the file.
+    """
+    told = (load()[0] if settings is None else settings).stale_days
+    if told is not None:
+        return told or None
+    return STALE_DAYS if plan.alerts is None else plan.alerts.stale_days
 
 
 def budget_file(settings: Settings) -> Path | None:
@@ -222,6 +247,13 @@ def _path(text: str) -> Path:
 def _days(text: str) -> int:
     if not text.isdigit():
         msg = "expected a whole number of days, 0 to keep every call"
+        raise ValueError(msg)
+    return int(text)
+
+
+def _stale_days(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        msg = "expected a whole number of days, 0 not to be told"
         raise ValueError(msg)
     return int(text)
 
@@ -309,10 +341,13 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], object]]] = {
     "retention_days": (names.ENV_RETENTION, _days),
     "jsonl": (names.ENV_JSONL, _path),
     "prices": (names.ENV_PRICES, _path),
+    "price_data": (names.ENV_PRICE_DATA, _path),
+    "stale_days": (names.ENV_STALE_DAYS, _stale_days),
     "provider_hosts": (names.ENV_PROVIDER_HOSTS, _hosts),
     "stream_usage": (names.ENV_STREAM_USAGE, _stream_usage),
     "tags": (names.ENV_TAGS, _pairs),
     "baggage_keys": (names.ENV_BAGGAGE_KEYS, _words),
+    "price_spans": (names.ENV_PRICE_SPANS, _boolean),
     "metric_tags": (names.ENV_METRIC_TAGS, lambda text: () if text.lower() in _OFF else _words(text)),
     "config": (names.ENV_CONFIG, _config),
     "daily_limit": (names.ENV_DAILY_LIMIT, _dollars),

@@ -5,6 +5,7 @@ AICostError
 │   ├── PriceFileError  a price file is wrong; each mistake names file, line and key
 │   ├── BudgetFileError a file of budgets is wrong; as above
 │   └── ScenarioFileError a file of scenarios is wrong; as above
+├── PriceDataError      price data cannot be fetched, read or used; what was in force stays so
 ├── LedgerError         the ledger cannot be opened, read or migrated
 └── BudgetExceeded      a call was not sent: a budget with `on_exceed: block` or `fallback` does not allow it
 """
@@ -41,6 +42,10 @@ class BudgetFileError(ConfigError):
 
 class ScenarioFileError(ConfigError):
     """A file of scenarios that cannot be used; each mistake reads `FILE:LINE: KEY: what is wrong`."""
+
+
+class PriceDataError(AICostError):
+    """Price data that cannot be fetched, read or used. What was in force before stays in force."""
 
 
 class LedgerError(AICostError):

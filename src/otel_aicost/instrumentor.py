@@ -8,9 +8,10 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from otel_aicost import config, faults
+from otel_aicost import config, faults, names
 from otel_aicost.capture.installing import Capture
 from otel_aicost.observers.ledger import LedgerObserver
 from otel_aicost.observers.metrics import MetricsObserver
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+    from otel_aicost.bridge.counting import Bridge
     from otel_aicost.budgets.budget import Plan
     from otel_aicost.config import Settings
     from otel_aicost.exporter.in_process import Port
@@ -37,7 +39,13 @@ if TYPE_CHECKING:
 EXIT_SECONDS = 4.0
 """The longest the ledger may hold up the exit of the application."""
 
+_NO_PROVIDER = (
+    f"{names.ENV_PRICE_SPANS} needs a tracer provider: run under opentelemetry-instrument with OTEL_TRACES_EXPORTER "
+    "set, or add otel_aicost.CostSpanProcessor() to the provider that the program makes"
+)
+
 _pipeline: Pipeline | None = None
+_bridge: tuple[Pipeline, Bridge] | None = None
 _port: Port | None = None
 
 
@@ -64,6 +72,8 @@ class AICostInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it comes wi
         if not settings.enabled:
             return
         pipeline = start(settings)
+        if settings.price_spans:
+            _price_spans(pipeline)
         self._capture = Capture(pipeline, settings.disabled_sdks)
         self._capture.install()
 
@@ -90,6 +100,20 @@ def start(settings: Settings) -> Pipeline:
     return _pipeline
 
 
+def recorder(settings: Settings) -> Pipeline:
+    """A pipeline for records that were made elsewhere: ledger, budgets and alerts, and nothing of a running program.
+
+    The caller closes it. Without a ledger (`settings.ledger` is `None`) it prices, and writes nowhere.
+    """
+    plans = Plans(settings.config, lambda: config.load_budgets(settings))
+    writer = _writer(settings, plans.now().lease_seconds)
+    alerts = _alerts(settings, plans, writer)
+    observers: list[Observer] = [] if writer is None else [LedgerObserver(writer)]
+    if alerts is not None:
+        observers.append(alerts)
+    return Pipeline(settings, lambda: load_prices(settings), None, observers, _budgets(plans, writer, alerts))
+
+
 def stop() -> None:
     """Close the pipeline of this process, if there is one; waits at most `EXIT_SECONDS`."""
     global _pipeline, _port
@@ -107,11 +131,36 @@ def running() -> Pipeline | None:
     return _pipeline
 
 
-def load_prices(settings: Settings) -> Catalogue:
-    """The price catalogue; slow, so it is loaded in the background."""
-    from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415
+def _price_spans(pipeline: Pipeline) -> None:
+    """Count the calls that other instrumentations have spans of, as those end."""
+    from otel_aicost.bridge.processor import CostSpanProcessor  # noqa: PLC0415 - for who asks for it
 
-    return Catalogue.load(settings.prices)
+    provider = trace.get_tracer_provider()
+    add = getattr(provider, "add_span_processor", None)
+    if add is None:
+        faults.LOGGER.warning("otel-aicost: %s", _NO_PROVIDER)
+        return
+    add(CostSpanProcessor(bridge_of(pipeline)))
+
+
+def bridge_of(pipeline: Pipeline) -> Bridge:
+    """The bridge of this process: two of them would count twice what one has counted."""
+    global _bridge  # noqa: PLW0603 - one a process
+    from otel_aicost.bridge.counting import Bridge  # noqa: PLC0415 - as above
+
+    if _bridge is None or _bridge[0] is not pipeline:
+        _bridge = (pipeline, Bridge(pipeline))
+    return _bridge[1]
+
+
+def load_prices(settings: Settings, stale_days: int | None = None) -> Catalogue:
+    """The price catalogue; slow, so it is loaded in the background. Prices older than `stale_days` are said."""
+    from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415
+    from otel_aicost.prices.staleness import say_stale  # noqa: PLC0415
+
+    catalogue = Catalogue.load(settings.prices, settings.price_data)
+    say_stale(catalogue, stale_days)
+    return catalogue
 
 
 def _made(settings: Settings) -> Pipeline:
@@ -128,7 +177,11 @@ def _made(settings: Settings) -> Pipeline:
     if writer is not None and plans.now().budgets:
         _note(writer, plans, "the environment" if path is None else path.name)
     budgets = _budgets(plans, writer, alerts)
-    pipeline = Pipeline(settings, lambda: load_prices(settings), SpanObserver(), observers, budgets)
+
+    def prices() -> Catalogue:
+        return load_prices(settings, config.stale_days(plans.now(), settings))
+
+    pipeline = Pipeline(settings, prices, SpanObserver(), observers, budgets)
     _serve(settings, plans, pipeline)
     return pipeline
 

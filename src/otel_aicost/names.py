@@ -110,11 +110,17 @@ RUNNING_TOTALS: Final[Mapping[str, Family]] = MappingProxyType(
         "aicost_saved_usd": Family(
             "counter", "What cached prompts (by=cache) and batches (by=batch) cost less than usual.", (*SERIES, "by")
         ),
+        "aicost_repriced_calls": Family(
+            "counter", "Calls that got another cost later; reason is why they had none, if so.", (*SERIES, "reason")
+        ),
+        "aicost_repriced_down_usd": Family(
+            "counter", "What calls were found later to cost less; aicost_cost_usd still has it.", SERIES
+        ),
         "aicost_call_duration_seconds": Family("histogram", "Duration of calls.", SERIES),
         "aicost_time_to_first_chunk_seconds": Family("histogram", "Time to the first chunk of streams.", SERIES),
     }
 )
-"""Over all time, from the ledger's `totals`: they never fall, whatever restarts."""
+"""Over all time, from the ledger's `totals` and `repriced`: they never fall, whatever restarts."""
 
 EXPORTED: Final[Mapping[str, Family]] = MappingProxyType(
     {
@@ -160,6 +166,7 @@ EXPORTED: Final[Mapping[str, Family]] = MappingProxyType(
             "gauge", "Today's list price of a model that was used.", ("provider", "model", "type")
         ),
         "aicost_price_table_timestamp_seconds": Family("gauge", "When the price data was made.", ("source",)),
+        "aicost_price_table_max_age_seconds": Family("gauge", "The age past which price data is stale.", ()),
         "aicost_ledger_up": Family("gauge", "1: the ledger could be read for this scrape.", ()),
         "aicost_ledger_calls": Family("gauge", "Calls in the ledger, daily totals included.", ()),
         "aicost_ledger_size_bytes": Family("gauge", "Size of the ledger.", ()),
@@ -188,10 +195,13 @@ ENV_OUTBOX: Final = "OTEL_AICOST_OUTBOX"
 ENV_RETENTION: Final = "OTEL_AICOST_RETENTION_DAYS"
 ENV_JSONL: Final = "OTEL_AICOST_JSONL"
 ENV_PRICES: Final = "OTEL_AICOST_PRICES"
+ENV_PRICE_DATA: Final = "OTEL_AICOST_PRICE_DATA"
+ENV_STALE_DAYS: Final = "OTEL_AICOST_STALE_DAYS"
 ENV_PROVIDER_HOSTS: Final = "OTEL_AICOST_PROVIDER_HOSTS"
 ENV_STREAM_USAGE: Final = "OTEL_AICOST_STREAM_USAGE"
 ENV_TAGS: Final = "OTEL_AICOST_TAGS"
 ENV_BAGGAGE_KEYS: Final = "OTEL_AICOST_BAGGAGE_KEYS"
+ENV_PRICE_SPANS: Final = "OTEL_AICOST_PRICE_SPANS"
 ENV_METRIC_TAGS: Final = "OTEL_AICOST_METRIC_TAGS"
 ENV_CONFIG: Final = "OTEL_AICOST_CONFIG"
 ENV_DAILY_LIMIT: Final = "OTEL_AICOST_DAILY_LIMIT"

@@ -11,7 +11,7 @@ import time
 from copy import copy
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from opentelemetry import baggage, context, trace
 
@@ -57,11 +57,30 @@ FREE = Cost(Decimal(0), (), "supplement", "free endpoint")
 ONCE_KEPT = 65_536
 """Ids of what is counted once that a process remembers; past them the ledger still knows."""
 
+RENEW_SECONDS = 60.0
+"""How often a process looks whether newer prices were stored: with a call, in the background."""
 
 _loading = threading.Lock()
 if hasattr(os, "register_at_fork"):
     # A child forked in the middle of an import would find that module locked for ever.
     os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)
+
+
+class Watcher(Protocol):
+    """Who has to know which calls our own capture sees."""
+
+    def capturing(self) -> None:
+        """A call is about to be sent, here and now."""
+
+    def captured(self, call: Call, outcome: Outcome) -> None:
+        """A response of such a call ended."""
+
+
+class Place(NamedTuple):
+    """The span that somebody else has made of a call."""
+
+    trace_id: str | None
+    span_id: str | None
 
 
 class OpenCall:
@@ -128,6 +147,7 @@ class Pipeline:
         self._load_prices = load_prices
         self._catalogue: Catalogue | None = None
         self._warming = False
+        self._renew_at = time.monotonic() + RENEW_SECONDS
         self._spans = spans
         self._worker: Worker[Callable[[], object]] = Worker("aicost-pipeline", _run_all)
         self._observers = tuple(observers)
@@ -136,12 +156,16 @@ class Pipeline:
             self.later(self.warm)
         self._service: str | None = None
         self._once: dict[str, None] = {}
+        self._watcher: Watcher | None = None
 
     def begin(self, call: Call, body: Mapping[str, Any] = NO_PARAMETERS) -> OpenCall:
         """A call is about to be sent: open its span, find its budgets, and see that prices are being loaded."""
         if not self._warming:
             self._warming = True
             self.later(self.warm)
+        self._see_to_prices()
+        if self._watcher is not None and not call.only_with_usage:
+            self._watcher.capturing()
         trace_id = None if self._budgets is None else _trace_id()  # before a span of our own begins one
         span = None
         if self._spans is not None and not call.only_with_usage:
@@ -242,6 +266,8 @@ class Pipeline:
         if nothing or reading.pending or self._counted(opened.call, reading):
             opened.abandon()
             return
+        if self._watcher is not None:
+            self._watcher.captured(opened.call, outcome)
         span, opened.span = opened.span, None  # a second response of the same call has a span of its own
         if self._catalogue is None:
             forks.before_child_exit(self.flush, first=True)
@@ -286,6 +312,16 @@ class Pipeline:
                     self._catalogue = self._load_prices()
         return self._catalogue
 
+    def _see_to_prices(self) -> None:
+        if time.monotonic() >= self._renew_at:
+            self._renew_at = time.monotonic() + RENEW_SECONDS
+            self.later(self._renew)
+
+    def _renew(self) -> None:
+        """Take the prices that `aicost prices update` has stored meanwhile."""
+        if self._catalogue is not None and self._catalogue.is_outdated():
+            self._catalogue = self._load_prices()
+
     def settle(self, timeout: float = 1.0) -> bool:
         """Wait until every finished call is priced and handed on."""
         return self._worker.flush(timeout)
@@ -307,11 +343,17 @@ class Pipeline:
         return done
 
     def _hand_on(
-        self, record: Record, scopes: tuple[track, ...], span: CallSpan | None, settlement: Settlement | None
+        self,
+        record: Record,
+        scopes: tuple[track, ...],
+        span: CallSpan | None,
+        settlement: Settlement | None,
+        *,
+        spans: bool = True,
     ) -> None:
         for scope in scopes:
             scope.add(record)
-        if self._spans is not None:
+        if spans and self._spans is not None:
             try:
                 self._spans.after(record, span)
             except Exception as error:  # noqa: BLE001 - as above
@@ -324,10 +366,35 @@ class Pipeline:
 
     def conclude(self, call: Call, outcome: Outcome) -> Record:
         """Price and hand on a call that was made without us, here and now."""
+        self._see_to_prices()
         opened = OpenCall(self, call, None)
         record = self._price(opened, outcome, None)
         self._hand_on(record, opened.tracks, None, self._charge(opened, record))
         return record
+
+    def enter(self, record: Record) -> None:
+        """Hand on a record that was made elsewhere; it is held against the budgets of its own time."""
+        settlement = None
+        if self._budgets is not None:
+            about = (record.provider, record.request_model or record.response_model or "", record.operation)
+            subject = Subject(*about, record.service, record.tags, record.trace_id)
+            settlement = self._budgets.charge(record, subject)
+        self._hand_on(record, (), None, settlement)
+
+    def watched_by(self, watcher: Watcher) -> None:
+        """Tell `watcher` of calls from now on."""
+        self._watcher = watcher
+
+    def adopt(self, call: Call, outcome: Outcome, place: Place) -> None:
+        """Price and hand on a call that somebody else has a span of, in the background; it gets no other span."""
+        if self._counted(call, outcome.reading):
+            return
+        opened = OpenCall(self, replace(call, past=True), None)
+        self.later(lambda: self._adopt(opened, outcome, place))
+
+    def _adopt(self, opened: OpenCall, outcome: Outcome, place: Place) -> None:
+        record = self._price(opened, outcome, place)
+        self._hand_on(record, opened.tracks, None, self._charge(opened, record), spans=False)
 
     def _charge(self, opened: OpenCall, record: Record) -> Settlement | None:
         """Hold what no budget could stop against the budgets it belongs to."""
@@ -344,7 +411,7 @@ class Pipeline:
             return
         self._hand_on(record, opened.tracks, span, self._settle(opened, record))
 
-    def _price(self, opened: OpenCall, outcome: Outcome, span: CallSpan | None) -> Record:
+    def _price(self, opened: OpenCall, outcome: Outcome, span: CallSpan | Place | None) -> Record:
         call, reading = opened.call, outcome.reading
         conditions = {**call.conditions, **reading.conditions} or NO_CONDITIONS
         cost, unpriced = self._cost(call, outcome, conditions)

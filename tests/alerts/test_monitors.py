@@ -149,6 +149,8 @@ CATALOGUE = "genai-prices 0.2.3 + supplement 2026-10-22"
         (29, [CATALOGUE], True),
         (1, [CATALOGUE, "genai-prices 0.2.3 updated 2026-11-20 + supplement 2026-10-22"], False),
         (1, ["genai-prices 0.2.3", "supplement 2026-13-45"], False),
+        (30, ["genai-prices 1a2b3c4d of 2026-10-21 + supplement 2026-11-20"], True),
+        (30, ["genai-prices 1a2b3c4d of 2026-10-21, checked 2026-11-20 + supplement 2026-10-01"], False),
         (1, [], False),
     ],
 )

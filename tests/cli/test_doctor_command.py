@@ -11,6 +11,7 @@ from contextlib import closing
 
 import pytest
 
+import pricelists
 from ledgers import write
 from otel_aicost import config
 from otel_aicost.cli.checks import environment, stored
@@ -43,7 +44,7 @@ def examined():
             environment.sdks(),
             environment.settings(),
             section,
-            stored.prices(settings.prices),
+            stored.prices(settings),
             environment.exporters(),
             absence(ledger),
         ]
@@ -287,6 +288,39 @@ def test_exporters(monkeypatch, value, level):
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", value)
     monkeypatch.setenv("OTEL_METRICS_EXPORTER", value)
     assert {finding.level for finding in environment.exporters().findings} == {level}
+
+
+def test_prices_that_were_fetched(examined, healthy, tmp_path, monkeypatch):
+    """Where they are, from when and from where; what cannot be read there is wrong."""
+    from otel_aicost.prices import update
+
+    place = tmp_path / "fetched"
+    monkeypatch.setenv("OTEL_AICOST_PRICE_DATA", str(place))
+    assert examined()[2]["fetched prices"] == "none: those that come with the package are used"
+    found = update.read(pricelists.raw(pricelists.published()), "data.json", NOW)
+    update.install(place, found, NOW)
+    _, _, facts = examined()
+    assert facts["fetched prices"].startswith(f"{place}, ")
+    assert facts["fetched prices"].endswith(" from data.json")
+    (place / "editions.json").write_text("{")
+    wrong, findings, _ = examined()
+    assert wrong
+    assert any("editions.json cannot be read" in text for text in _texts(findings, "wrong"))
+
+
+def test_stale_prices_are_noted(examined, healthy, tmp_path, monkeypatch):
+    """What is old by the threshold of the file, with what to do; it is no defect of the set-up."""
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(
+        "schema: 1\nmodels: [{provider: openai, model: gpt-4o, checked: 2020-01-01, periods: [{from: 2020-01-01, "
+        "rates: [{meter: input_tokens, price: '1', per: 1}]}]}]\n"
+    )
+    monkeypatch.setenv("OTEL_AICOST_PRICES", str(prices))
+    monkeypatch.setenv("OTEL_AICOST_STALE_DAYS", "400")
+    wrong, findings, facts = examined()
+    assert not wrong
+    assert facts["stale price lists"] >= 1
+    assert any("the oldest on 2020-01-01" in text for text in _texts(findings, "note"))
 
 
 def test_a_price_file_with_mistakes(examined, healthy, tmp_path, monkeypatch, caplog):

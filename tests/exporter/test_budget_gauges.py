@@ -243,3 +243,40 @@ def test_a_model_that_is_new_has_its_price_at_the_next_look(path, collector):
             one._details.find(connection)
         known.append({model for _, model, _ in one._details._prices.dollars})
     assert known == [{"gpt-4o"}, {"gpt-4o", "gpt-4o-mini"}]
+
+
+def test_the_age_that_prices_may_have_is_that_of_the_file(path, collector, monkeypatch):
+    """30 days without a section, what it says with one, and no sample where nobody wants to be told."""
+    monkeypatch.delenv("OTEL_AICOST_STALE_DAYS")
+    from otel_aicost.alerts.settings import AlertSettings
+    from otel_aicost.budgets.budget import Plan
+
+    def shown(plan):
+        return scrape(collector(path, plan)).all("aicost_price_table_max_age_seconds")
+
+    write(path, record())
+    assert shown(Plan()) == [30 * 86_400]
+    assert shown(Plan(alerts=AlertSettings(stale_days=60))) == [60 * 86_400]
+    assert shown(Plan(alerts=AlertSettings(stale_days=None))) == []
+
+
+def test_prices_that_were_fetched_meanwhile_are_shown(path, collector, tmp_path):
+    """A server that runs for months has the list prices, and the age, of the newest update."""
+    import pricelists
+    from otel_aicost.ledger.opening import looking
+    from otel_aicost.prices import update
+    from otel_aicost.prices.catalogue import Catalogue
+
+    updates = tmp_path / "prices"
+    write(path, record(started_ns=time.time_ns(), response_model="gpt-4o"))
+    one = collector(path, catalogue_of=lambda: Catalogue.load(updates=updates))
+    known = []
+    for _ in range(2):
+        with looking(path) as connection:
+            one._details.find(connection)
+        known.append(one._details._prices.dollars["openai", "gpt-4o", "input"])
+        data = pricelists.published()
+        pricelists.model(data, "openai", "gpt-4o")["prices"]["input_mtok"] = 7
+        update.install(updates, update.read(pricelists.raw(data), "data.json", time.time_ns()), time.time_ns())
+        one._details._priced_at = float("-inf")
+    assert known == [2.5, 7]

@@ -31,6 +31,8 @@ BUDGET_TABLES = (
     "alerts",
     "deliveries",
     "refusals",
+    "adjustments",
+    "repriced",
 )
 
 

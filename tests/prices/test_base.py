@@ -76,6 +76,20 @@ def test_the_parts_of_genai_prices_we_use_are_there() -> None:
     assert set(unit_data["input_tokens"]) >= {"per", "price_key", "dimensions"}
 
 
+def test_the_parts_of_its_update_we_use_are_there() -> None:
+    """The contract with what makes a list of published data: the names, and that it takes our snapshot's place."""
+    from genai_prices.data_snapshot import DataSnapshot
+    from genai_prices.types import _providers_from_raw
+    from genai_prices.update_prices import DEFAULT_UPDATE_URL
+
+    assert DEFAULT_UPDATE_URL.startswith("https://")
+    assert DEFAULT_UPDATE_URL.endswith("/v2/data.json")
+    model = {"id": "m", "match": {"equals": "m"}, "prices": {"input_mtok": 1}}
+    raw = [{"id": "p", "name": "P", "api_pattern": "p", "models": [model]}]
+    snapshot = DataSnapshot(_providers_from_raw(raw), from_auto_update=True)
+    assert snapshot.providers[0].models[0].get_prices(AT).__dict__["input_mtok"] == 1
+
+
 def test_prices_have_no_other_shapes_than_the_ones_we_read() -> None:
     """Every price is a Decimal or TieredPrices under a known key; every constraint one of two kinds."""
     keys = {unit["price_key"] for unit in unit_data.values()}

@@ -204,3 +204,13 @@ def test_every_command_has_examples(run):
 def test_money_is_written_plainly(amount, text):
     """No exponents, cents at the least."""
     assert plain(Decimal(amount)) == text
+
+
+def test_stale_prices_are_warned_of_beside_the_answer(file, monkeypatch):
+    """On stderr, so that a program that reads the answer is not disturbed."""
+    monkeypatch.setenv("OTEL_AICOST_STALE_DAYS", "30")
+    file.write_text(GOOD.replace("2099-01-01", "2020-01-01"))
+    for arguments in (["list", "4o"], ["show", "gpt-4o"]):
+        found = CliRunner().invoke(prices, [*arguments, "--json"])
+        assert json.loads(found.stdout)
+        assert "aicost: warning: 1 of the prices in your file were last checked more than 30 days ago" in found.stderr

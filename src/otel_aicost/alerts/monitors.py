@@ -180,9 +180,10 @@ def unpriced_calls(sums: Iterable[UnpricedCalls], day: str, at_ns: int) -> list[
 def stale_prices(days: int, catalogues: Iterable[str], today: date, week: str, at_ns: int) -> list[AlertRow]:
     """The newest price catalogue that calls were priced with is older than `days`; once a week.
 
-    Its age is that of the newest date in its name: when its prices were last checked, or updated.
+    Its age is that of the newest date in the name of its base; of a base without one, that of the newest date in all
+    of its name: when prices were last fetched or checked.
     """
-    dated = [(max(dates), name) for name in catalogues if (dates := _dates(name))]
+    dated = [(max(dates), name) for name in catalogues if (dates := _dates(name.partition(" + ")[0]) or _dates(name))]
     if not dated or (age := (today - max(dated)[0]).days) <= days:
         return []
     newest, name = max(dated)
@@ -191,7 +192,7 @@ def stale_prices(days: int, catalogues: Iterable[str], today: date, week: str, a
             STALE_PRICES,
             "warning",
             f"The price catalogue in use is {age} days old (checked {newest}), older than {days} days: "
-            "upgrade otel-aicost and genai-prices",
+            "`aicost prices update`, or upgrade otel-aicost and genai-prices",
             once=(str(newest), week),
             at_ns=at_ns,
             details={"catalogue": name, "checked": str(newest), "age_days": age},

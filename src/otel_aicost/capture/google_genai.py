@@ -191,7 +191,7 @@ class _Client:
         with suppress(RuntimeError):  # a file that is sent as it is read
             body = parse_json(request.content) or {}
         sent = Sent(body, stream=bool(_given(args, kwargs, "stream", 3)), path=route.path)
-        call = replace(call_of(route, sent, self._sdk), replaceable=False)  # the request is written already
+        call = call_of(route, sent, self._sdk, replaceable=False)  # the request is written already
         return _Speakeasy(sink, call, route, body), args, kwargs
 
     def stream(self) -> Wrapper:

@@ -91,7 +91,7 @@ class _Client:
         body = _body(request, url)
         headers = {name.lower(): value for name, value in request.headers.items()}
         sent = Sent(body, stream=bool(body.get("stream")), path=route.path, headers=headers)
-        return _Request(sink, call_of(route, sent, self._sdk), route, body), args, kwargs
+        return _Request(sink, call_of(route, sent, self._sdk, replaceable=False), route, body), args, kwargs
 
 
 def wrappers(watch: Watch, sdk: Sdk, _: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401 - the SDK's module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ class Capture:
         sdks = (*SDKS, *HTTP) if sink.settings.apis else SDKS
         self._sdks = tuple(sdk for sdk in sdks if sdk.name not in disabled)
         self._wrapped: list[tuple[Any, str, Any]] = []
+        self._under: list[tuple[Any, Any]] = []
         self.patched: dict[str, tuple[str, ...]] = {}
         """SDK -> the functions of it that are wrapped."""
 
@@ -40,7 +42,11 @@ class Capture:
         for owner, name, wrapper in self._wrapped:
             if vars(owner).get(name) is wrapper:
                 setattr(owner, name, wrapper.__wrapped__)
+        for held, ours in self._under:
+            if held.__wrapped__ is ours:
+                held.__wrapped__ = ours.__wrapped__
         self._wrapped.clear()
+        self._under.clear()
         self.patched.clear()
 
     def _patch(self, sdk: Sdk, module: Any) -> None:  # noqa: ANN401 - the SDK's own module
@@ -67,6 +73,23 @@ class Capture:
         for method in methods:
             getattr(owner, method)
         for method, wrapper in methods.items():
+            original = vars(owner).get(method)
             wrapt.wrap_function_wrapper(owner, method, wrapper)
-            self._wrapped.append((owner, method, vars(owner)[method]))
+            ours = vars(owner)[method]
+            self._wrapped.append((owner, method, ours))
+            if inspect.isclass(owner):
+                self._wrap_under_others(owner, method, original, ours)
         return True
+
+    def _wrap_under_others(self, owner: type, method: str, original: Any, ours: Any) -> None:  # noqa: ANN401
+        """Come between a wrapper that others have put onto a subclass and the function that it leads to."""
+        subclass: type
+        for subclass in owner.__subclasses__():
+            held = vars(subclass).get(method)
+            while isinstance(held, wrapt.FunctionWrapper):
+                if held.__wrapped__ is original:
+                    held.__wrapped__ = ours
+                    self._under.append((held, ours))
+                    break
+                held = held.__wrapped__
+            self._wrap_under_others(subclass, method, original, ours)

@@ -74,10 +74,14 @@ class Routes:
         return provider, host, port, there.path
 
 
-def call_of(route: Route, sent: Sent, sdk: str, *, sdk_span: bool = False) -> Call:
-    """The call that a request makes, as far as it is known before it is sent."""
+def call_of(route: Route, sent: Sent, sdk: str, *, sdk_span: bool = False, replaceable: bool = True) -> Call:
+    """The call that a request makes, as far as it is known before it is sent.
+
+    `replaceable`: the family can put another model in the place of the one that the request names.
+    """
     provider, endpoint, host, port, _, fixed = route
     told = endpoint.describe(sent)
+    names_it = told.model is not None and sent.body.get("model") == told.model
     return Call(
         provider=provider.name,
         operation=endpoint.operation,
@@ -95,7 +99,7 @@ def call_of(route: Route, sent: Sent, sdk: str, *, sdk_span: bool = False) -> Ca
         only_with_usage=endpoint.only_with_usage,
         past=endpoint.past,
         priced_by_request=provider.priced_by_request,
-        replaceable=told.model is not None and not fixed and sent.body.get("model") == told.model,
+        replaceable=replaceable and names_it and not fixed,
         sdk=sdk,
         sdk_span=sdk_span,
     )

@@ -38,9 +38,11 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("google.genai", "google_genai", "google.genai._api_client", home="gcp.gemini"),
     Sdk("google.genai", "google_genai", "google.genai._gaos.basesdk", home="gcp.gemini"),
     Sdk("google.genai", "google_live", "google.genai.live", home="gcp.gemini"),
+    Sdk("google.genai", "stainless", "google.genai._interactions._base_client", home="gcp.gemini"),  # until 2
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),
+    Sdk("litellm", "litellm", "litellm.llms.custom_httpx.http_handler"),
 )
 HTTP: tuple[Sdk, ...] = (
     Sdk("httpx", "http_clients", "httpx._client"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,6 +29,7 @@ Examples:
   aicost calls --provider anthropic --status error --days 7
   aicost calls --tag feature=search --limit 200 --format json
   aicost calls --unpriced
+  aicost calls --job nightly --batch 2026-11-21
   aicost calls --id 01990000-0000-7000-8000-00000000002a
 
 Calls older than OTEL_AICOST_RETENTION_DAYS are no longer single calls; `aicost report` still counts them."""
@@ -54,16 +56,17 @@ def calls(path: Path | None, identifier: str | None, limit: int, form: str, **op
 
 
 def _one(query: Query, identifier: str) -> Answer:
-    from otel_aicost.report.calls import call_tables  # noqa: PLC0415
-    from otel_aicost.report.documents import CALL_FIELDS, call_document  # noqa: PLC0415
+    from otel_aicost.report.calls import adjustment_tables, call_tables  # noqa: PLC0415
+    from otel_aicost.report.documents import CALL_FIELDS, adjustment_document, call_document  # noqa: PLC0415
 
     row = query.call(identifier.strip().lower())
     if row is None:
         msg = f"there is no call {identifier!r} in the ledger {query.ledger.path}"
         raise click.UsageError(msg)
+    changes = query.adjustments(row["id"])
     return Answer(
-        tables=lambda: call_tables(row),
-        document=lambda: call_document(row),
+        tables=lambda: chain(call_tables(row), adjustment_tables(changes)),
+        document=lambda: {**call_document(row), "adjustments": [adjustment_document(each) for each in changes]},
         rows=lambda: [call_document(row)],
         fields=CALL_FIELDS,
     )

@@ -59,7 +59,7 @@ def _examined(path: Path | Server | None) -> list[Section]:
         environment.patched(),
         environment.settings(),
         stored_section,
-        stored.prices(settings.prices),
+        stored.prices(settings),
         environment.exporters(),
         absence(ledger),
     ]

@@ -10,7 +10,7 @@ import click
 
 from otel_aicost.cli.options import json_option
 from otel_aicost.cli.output import show, write_json
-from otel_aicost.cli.prices import price_lists, prices_option
+from otel_aicost.cli.price_lists import in_force, prices_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def estimate(file: Path, names: tuple[str, ...], headroom: int, prices_file: Pat
     from otel_aicost.scenarios.reading import read_scenarios  # noqa: PLC0415 - YAML takes 0.05 s
 
     scenarios = _chosen(read_scenarios(file), names)
-    catalogue, now_ns = price_lists(prices_file), time.time_ns()
+    catalogue, now_ns = in_force(prices_file), time.time_ns()
     estimates = [estimated(scenario, catalogue, now_ns, headroom) for scenario in scenarios]
     if as_json:
         write_json(report.document(estimates, catalogue.version))

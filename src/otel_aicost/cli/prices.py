@@ -12,12 +12,23 @@ from otel_aicost import config
 from otel_aicost.cli.options import ledger_option, opened
 from otel_aicost.cli.output import show as show_tables
 from otel_aicost.cli.output import write_json
+from otel_aicost.cli.price_lists import (
+    in_force,
+    line,
+    names_priced,
+    plain,
+    prices_option,
+    stale_days,
+    user_file,
+    warn_of_stale,
+)
+from otel_aicost.cli.prices_diff import diff
+from otel_aicost.cli.prices_update import update
+from otel_aicost.cli.prices_verify import verify
 from otel_aicost.model import Cost
-from otel_aicost.names import ENV_PRICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from decimal import Decimal
 
     from rich.console import RenderableType
 
@@ -26,13 +37,6 @@ if TYPE_CHECKING:
     from otel_aicost.prices.rates import Price, Rate
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON document.")
-prices_option = click.option(
-    "--prices",
-    "prices_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help=f"The price file to use, instead of the one in {ENV_PRICES}.",
-)
 
 
 @click.group(
@@ -41,10 +45,12 @@ Examples:
   aicost prices show gpt-4o --at 2024-06-01
   aicost prices list sonnet --provider anthropic
   aicost prices explain 01990000-0000-7000-8000-00000000002a
-  aicost prices check prices.yaml"""
+  aicost prices check prices.yaml
+  aicost prices update
+  aicost prices diff"""
 )
 def prices() -> None:
-    """Look prices up, explain the cost of a call, check a price file."""
+    """Look prices up, explain the cost of a call, check a price file, keep prices right."""
 
 
 @prices.command(
@@ -64,15 +70,17 @@ def list_models(
     text: str, provider: str | None, source: str | None, prices_file: Path | None, *, as_json: bool
 ) -> None:
     """List the models that have a price: all, or those whose name holds TEXT."""
+    catalogue = in_force(prices_file)
     known = [
         model
-        for model in price_lists(prices_file).known()
+        for model in catalogue.known()
         if text.lower() in model.model.lower() and provider in (None, model.provider) and source in (None, model.source)
     ]
     if as_json:
         write_json([_known_document(model) for model in known])
     else:
         show_tables(_known_tables(known))
+    warn_of_stale(catalogue)
 
 
 @prices.command(
@@ -95,7 +103,7 @@ def show(model: str, provider: str | None, prices_file: Path | None, *, as_json:
     """Show what MODEL costs: each meter, at a date, under given conditions."""
     from otel_aicost.prices.rates import Price, Query  # noqa: PLC0415 - nothing of it is needed for --help
 
-    catalogue = price_lists(prices_file)
+    catalogue = in_force(prices_file)
     conditions, at_ns = _conditions(asked["whens"]), _moment(asked["day"])
     found: dict[str, Price] = {}
     reasons: set[str] = set()
@@ -110,6 +118,7 @@ def show(model: str, provider: str | None, prices_file: Path | None, *, as_json:
         write_json([_price_document(name, price) for name, price in found.items()])
     else:
         show_tables(_price_tables(found))
+    warn_of_stale(catalogue)
     if not found:
         raise click.ClickException("\n".join(sorted(reasons)) or f"no provider has a price for {model}")
 
@@ -129,20 +138,24 @@ Examples:
 def explain(call_id: str, path: Path | None, prices_file: Path | None, *, as_json: bool) -> None:
     """Explain what the call CALL_ID cost: its bill, the price used, and what it would be today."""
     from otel_aicost.ledger.queries import Query  # noqa: PLC0415 - SQLAlchemy takes 0.3 s
-    from otel_aicost.report.documents import call_document  # noqa: PLC0415
+    from otel_aicost.report.documents import adjustment_document, call_document  # noqa: PLC0415
 
-    ledger = opened(path)
+    ledger, identifier = opened(path), call_id.strip().lower()
     with ledger.read() as connection:
-        row = Query(ledger, connection).call(call_id.strip().lower())
+        query = Query(ledger, connection)
+        row, changes = query.call(identifier), query.adjustments(identifier)
     if row is None:
         msg = f"there is no call {call_id!r} in the ledger {ledger.path}"
         raise click.UsageError(msg)
     call = call_document(row)
-    again = _priced_again(call, price_lists(prices_file))
+    catalogue = in_force(prices_file)
+    again = _priced_again(call, catalogue)
     if as_json:
-        write_json({"call": call, "priced_again": again})
+        adjustments = [adjustment_document(change) for change in changes]
+        write_json({"call": call, "adjustments": adjustments, "priced_again": again})
     else:
-        show_tables(_explained(row, call, again))
+        show_tables(_explained(row, call, changes, again))
+    warn_of_stale(catalogue)
 
 
 @prices.command(
@@ -158,7 +171,7 @@ catalogue's; a meter nobody knows) is only told: exit code 0."""
 @json_option
 def check(file: Path | None, *, as_json: bool) -> None:
     """Check the price FILE; without one, the file in use and the list that comes with aicost."""
-    path = file or config.load()[0].prices
+    path = file or user_file()
     mistakes, doubts = _checked(path, shipped=file is None)
     if as_json:
         write_json(
@@ -187,28 +200,18 @@ def _checked(path: Path | None, *, shipped: bool) -> tuple[list[str], list[tuple
     from otel_aicost.prices.check import doubts_of  # noqa: PLC0415
     from otel_aicost.prices.reading import read_price_file  # noqa: PLC0415
 
-    below, today = Catalogue.load(), datetime.now(UTC).date()
+    below, today = Catalogue.load(updates=config.load()[0].price_data), datetime.now(UTC).date()
+    days = stale_days()
     mistakes: list[str] = []
     doubts: list[tuple[str, Doubt]] = []
     if path is not None:
         try:
-            doubts += [(str(path), doubt) for doubt in doubts_of(read_price_file(path), below, today)]
+            doubts += [(str(path), doubt) for doubt in doubts_of(read_price_file(path), below, today, days)]
         except PriceFileError as error:
             mistakes += error.mistakes
     if shipped:
-        doubts += [("supplement.yaml", doubt) for doubt in doubts_of(load_supplement(), below, today)]
+        doubts += [("supplement.yaml", doubt) for doubt in doubts_of(load_supplement(), below, today, days)]
     return mistakes, doubts
-
-
-def price_lists(prices_file: Path | None) -> Catalogue:
-    """Return the catalogue with the user's file; a file that cannot be used is an error here."""
-    from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415 - takes a third of a second
-    from otel_aicost.prices.reading import read_price_file  # noqa: PLC0415
-
-    path = prices_file or config.load()[0].prices
-    if path is not None:
-        read_price_file(path)
-    return Catalogue.load(path)
 
 
 def _moment(day: str | None) -> int:
@@ -237,32 +240,37 @@ def _priced_again(call: Mapping[str, Any], catalogue: Catalogue) -> dict[str, st
     from decimal import Decimal  # noqa: PLC0415
 
     usage = {meter: Decimal(str(quantity)) for meter, quantity in call["usage"].items()}
-    models = [model for model in dict.fromkeys((call["response_model"], call["request_model"])) if model]
+    models = names_priced(call["provider"], call["response_model"], call["request_model"])
     answer = catalogue.price(call["provider"], models, usage, call["conditions"], call["started_ns"])
     told: dict[str, str | None] = {"catalogue": catalogue.version}
     if isinstance(answer, Cost):
+        told["catalogue"] = answer.catalogue  # the list of the call's own time
         return {**told, "cost_usd": plain(answer.total), "price_id": answer.price_id, "source": answer.source}
     return {**told, "cost_usd": None, "unpriced": answer.reason, "unpriced_detail": answer.detail}
 
 
 def _explained(
-    row: Mapping[str, Any], call: Mapping[str, Any], again: Mapping[str, str | None]
+    row: Mapping[str, Any],
+    call: Mapping[str, Any],
+    changes: Sequence[Mapping[str, Any]],
+    again: Mapping[str, str | None],
 ) -> Iterator[RenderableType]:
-    from otel_aicost.report.calls import call_tables  # noqa: PLC0415
+    from otel_aicost.report.calls import adjustment_tables, call_tables  # noqa: PLC0415
     from otel_aicost.report.screen import facts, heading  # noqa: PLC0415
 
     yield from call_tables(row)
     yield ""
     yield heading("How it was priced")
     yield facts(_reasons(call))
+    yield from adjustment_tables(changes)
     yield ""
     yield heading(f"Priced again with {again['catalogue']}")
     cost = again["cost_usd"]
     if cost is None:
-        yield _line(f"no cost: {again['unpriced']}: {again['unpriced_detail']}")
+        yield line(f"no cost: {again['unpriced']}: {again['unpriced_detail']}")
     else:
         same = " (as recorded)" if cost == call["cost_usd"] else ""
-        yield _line(f"${cost}{same} by {again['price_id']} of {again['source']}")
+        yield line(f"${cost}{same} by {again['price_id']} of {again['source']}")
 
 
 def _reasons(call: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -308,7 +316,7 @@ def _known_tables(known: Sequence[KnownModel]) -> Iterator[RenderableType]:
                 Column("checked", [model.checked or "" for model in known], right=False),
             ]
         )
-    yield _line(f"{len(known):,} prices")
+    yield line(f"{len(known):,} prices")
 
 
 def _price_document(provider: str, price: Price) -> dict[str, Any]:
@@ -348,9 +356,9 @@ def _price_tables(found: Mapping[str, Price]) -> Iterator[RenderableType]:
         yield heading(f"{provider}: {price.id}")
         since = f", valid from {price.date}" if price.date else ""
         checked = f", checked {price.checked}" if price.checked else ""
-        yield _line(f"{price.source}{since}{checked}: {price.url or 'no source named'}")
+        yield line(f"{price.source}{since}{checked}: {price.url or 'no source named'}")
         for change in price.changes:
-            yield _line(f"adjusted: {change}")
+            yield line(f"adjusted: {change}")
         rates = (*price.rates, *price.conditional)
         if price.free:
             yield "free"
@@ -377,16 +385,5 @@ def _told(rate: Rate) -> str:
     return ", ".join(words)
 
 
-def _line(text: str) -> RenderableType:
-    """Return a line of text as it stands: brackets of a pattern are no markup."""
-    from rich.text import Text  # noqa: PLC0415
-
-    from otel_aicost.report.screen import harmless  # noqa: PLC0415
-
-    return Text(harmless(text))
-
-
-def plain(amount: Decimal) -> str:
-    """Return dollars without an exponent or zeros at the end, with cents at the least."""
-    whole, _, decimals = f"{amount:f}".partition(".")
-    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
+for _command in (diff, update, verify):
+    prices.add_command(_command)

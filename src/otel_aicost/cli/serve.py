@@ -124,7 +124,7 @@ def _metrics(place: Path | Server, settings: Settings) -> tuple[CollectorRegistr
     from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415
 
     plans = Plans(config.budget_file(settings), lambda: config.load_budgets(settings))
-    return registry(place, plans.now, lambda: Catalogue.load(settings.prices)), plans.now
+    return registry(place, plans.now, lambda: Catalogue.load(settings.prices, settings.price_data)), plans.now
 
 
 def _settings(config_file: Path | None) -> Settings:

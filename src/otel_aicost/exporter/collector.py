@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
-from otel_aicost import faults
+from otel_aicost import config, faults
 from otel_aicost.budgets.budget import Plan
 from otel_aicost.errors import LedgerError
 from otel_aicost.exporter import budgets, health, periods, running
@@ -131,9 +131,10 @@ class LedgerCollector(Collector):
         yield from running.refusals(connection)
         calendar = periods.Calendar(ZoneInfo(plan.timezone), now_ns)
         summing = Summing(connection, calendar.zone)
-        yield from periods.families(self._past, summing, calendar, Sum(totals.calls, totals.nano))
+        yield from periods.families(self._past, summing, calendar, Sum(totals.calls, totals.nano), totals.repriced)
         yield from budgets.families(connection, plan.budgets, now_ns)
         yield from health.alerts(connection)
+        yield from health.prices(config.stale_days(plan))
         yield from health.ledger(connection, self._ledger, totals.calls)
         yield from health.outboxes(connection, self._ledger, now_ns)
         yield from health.writers(connection, now_ns)

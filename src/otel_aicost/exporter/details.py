@@ -12,6 +12,7 @@ from otel_aicost.exporter.families import dollars, gauge
 from otel_aicost.exporter.periods import Calendar
 from otel_aicost.exporter.ranges import NS, Range, Sum, Summing
 from otel_aicost.exporter.spenders import costliest, models_used, tops
+from otel_aicost.ledger.repriced import how_many
 from otel_aicost.prices.rates import Query
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ MILLION: Final = 10**6
 class _Spenders:
     period: Range
     sum: Sum
+    repriced: int
+    """How often a call was repriced until then: that may move money within a sum."""
     tops: dict[str, Top]
 
 
@@ -79,12 +82,13 @@ class Details:
         summing = Summing(connection, calendar.zone)
         periods = {place: calendar.period(*place) for place in PERIODS}
         sums = dict(zip(periods, summing.sums(list(periods.values())), strict=True))
+        repriced = how_many(connection)
         found = {}
         for place, period in periods.items():
-            known = self._known(period, sums[place])
+            known = self._known(period, sums[place], repriced)
             if known is None:
                 by = tops(connection, self._ledger, self._by, summing.days, period)
-                known = _Spenders(period, sums[place], by)
+                known = _Spenders(period, sums[place], repriced, by)
             found[place] = known
         self._spenders = found
         self._calls = costliest(connection, calendar.now_ns - DAY_NS)
@@ -117,10 +121,10 @@ class Details:
             made.add_metric((source,), at)
         yield made
 
-    def _known(self, period: Range, found: Sum) -> _Spenders | None:
+    def _known(self, period: Range, found: Sum, repriced: int) -> _Spenders | None:
         """What was found of a period that has not changed since; a month may be what was this month before."""
         for known in self._spenders.values():
-            if known.period == period and known.sum == found:
+            if (known.period, known.sum, known.repriced) == (period, found, repriced):
                 return known
         return None
 
@@ -128,7 +132,7 @@ class Details:
         models = sorted(models_used(connection, MOST_MODELS))
         if models == self._priced and time.monotonic() - self._priced_at < PRICES_SECONDS:
             return
-        if self._catalogue is None and self._catalogue_of is not None:
+        if self._catalogue_of is not None and (self._catalogue is None or self._catalogue.is_outdated()):
             self._catalogue = self._catalogue_of()
         catalogue = self._catalogue
         assert catalogue is not None  # noqa: S101 - as it was just loaded

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.ledger.store import Connection
 
+DAY_SECONDS: Final = 86_400
 SEEN_SECONDS: Final = 300
 """An instrumented process that says nothing for so long is gone, or has made no calls."""
 
@@ -45,6 +46,11 @@ def _first(connection: Connection) -> float | None:
     if day is not None:
         found.append(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
     return min(found, default=None)
+
+
+def prices(stale_days: int | None) -> Iterator[Metric]:
+    """How old price data may be; no sample where the user does not want to be told."""
+    yield _one("aicost_price_table_max_age_seconds", None if stale_days is None else stale_days * DAY_SECONDS)
 
 
 def alerts(connection: Connection) -> Iterator[Metric]:

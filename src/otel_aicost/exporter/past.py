@@ -36,13 +36,18 @@ class Past:
         self._sums: list[Sum] = []
         self._strays: Sum | None = None
         """What the running totals have more than all calls: nothing, unless somebody wrote past them."""
+        self._repriced = 0
 
-    def look(self, summing: Summing, zone: ZoneInfo, first_ns: int, now_ns: int, totals: Sum) -> None:
+    def look(  # noqa: PLR0913, PLR0917 - each a fact of the moment
+        self, summing: Summing, zone: ZoneInfo, first_ns: int, now_ns: int, totals: Sum, repriced: int = 0
+    ) -> None:
         """Bring all sums up to the moment of `summing`; `totals` are the ledger's running ones.
 
-        `first_ns`: a local midnight, the earliest moment that will be asked about.
+        `first_ns`: a local midnight, the earliest moment that will be asked about. `repriced`: how often a call was
+        repriced, which may have changed any sum and left the totals as they were.
         """
-        if zone != self._zone or not self._edges or self._edges[0] != first_ns:
+        if zone != self._zone or not self._edges or self._edges[0] != first_ns or repriced != self._repriced:
+            self._repriced = repriced
             self._begin(zone, first_ns, now_ns)
         new = self._advance(now_ns)
         self._sums += summing.sums(new)

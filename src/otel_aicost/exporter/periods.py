@@ -50,9 +50,9 @@ class Calendar:
         return Range((window.start or 0) * NS, (window.end or 0) * NS)
 
 
-def families(past: Past, summing: Summing, calendar: Calendar, all_calls: Sum) -> Iterator[Metric]:
+def families(past: Past, summing: Summing, calendar: Calendar, all_calls: Sum, repriced: int = 0) -> Iterator[Metric]:
     """Spend of this period and the last, of the last up to the same point, and when this one begins and ends."""
-    past.look(summing, calendar.zone, calendar.first_ns, calendar.now_ns, all_calls)
+    past.look(summing, calendar.zone, calendar.first_ns, calendar.now_ns, all_calls, repriced)
     this = [calendar.period(kind) for kind in KINDS]
     last = [calendar.period(kind, 1) for kind in KINDS]
     to_date = [calendar.last_to_date(kind) for kind in KINDS]

@@ -29,6 +29,7 @@ def families(totals: Totals) -> Iterator[Metric]:
     yield _unpriced(totals)
     yield _estimated(totals)
     yield _saved(totals)
+    yield from _repriced(totals)
     yield _durations(totals)
     yield _first_chunks(totals)
     overflow = gauge("aicost_label_overflow")
@@ -99,6 +100,18 @@ def _saved(totals: Totals) -> CounterMetricFamily:
         for by, nano in (("cache", total.cache_saved_nano), ("batch", total.batch_saved_nano)):
             _put(family, (*labels[:4], by, *labels[4:]), dollars(nano), total.priced)
     return family
+
+
+def _repriced(totals: Totals) -> Iterator[CounterMetricFamily]:
+    calls, down = counter("aicost_repriced_calls", totals.tags), counter("aicost_repriced_down_usd", totals.tags)
+    for labels, total in totals.by_labels.items():
+        for reason, count in total.repriced.items():
+            _put(calls, (*labels[:4], reason, *labels[4:]), count.calls, count)
+        if total.repriced:
+            lowered = sum(count.nano for count in total.repriced.values())
+            _put(down, labels, dollars(lowered), min(total.repriced.values(), key=lambda count: count.first_ns))
+    yield calls
+    yield down
 
 
 def _priced(totals: Totals) -> Iterator[tuple[Labels, Total]]:

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
 _COLUMNS: Final = (*TOTAL_KEY, "first_ns", *TOTAL_SUMS, *TOTAL_LAST)
 _AT: Final = {column: index for index, column in enumerate(_COLUMNS)}
 _READ: Final = f"SELECT {', '.join(_COLUMNS)} FROM totals"  # noqa: S608 - constants
+# What repricing added to costs counts like a total without calls: no counter falls, whatever was lowered.
+_RAISED: Final = {
+    "unpriced": "''",
+    "cost_nano": "raised_nano",
+    **{column: column for column in (*TOTAL_KEY[:-2], "tags", "first_ns")},
+    **{column: column for column in ("estimated_nano", "cache_saved_nano", "batch_saved_nano")},
+    **dict.fromkeys(TOTAL_LAST, "NULL"),
+}
+_REPRICED: Final = (*_COLUMNS, "reason", "repriced", "lowered_nano")
+_READ_REPRICED: Final = f"""
+    SELECT {", ".join(_RAISED.get(column, "0") for column in _COLUMNS)}, unpriced, calls, lowered_nano FROM repriced
+"""  # noqa: S608 - constants
 _BUCKETS: Final = len(BUCKET_SECONDS) + 1
 TOKEN_TYPES: Final = ("input", "cache_read", "cache_write", "output", "reasoning")
 NEVER: Final = 2**63 - 1
@@ -76,6 +88,8 @@ class Total:
     """By status, those that no price is missing for."""
     unpriced: dict[str, Count] = field(default_factory=lambda: defaultdict(Count))
     """By reason."""
+    repriced: dict[str, Count] = field(default_factory=lambda: defaultdict(Count))
+    """By why they had no price, '' where they had one; `nano` is what they cost less."""
     estimated_nano: int = 0
     cache_saved_nano: int = 0
     batch_saved_nano: int = 0
@@ -101,6 +115,12 @@ class Total:
         self.durations.add(row, "duration")
         self.first_chunks.add(row, "first_chunk")
 
+    def add_repriced(self, row: Sequence[Any]) -> None:
+        """Add a row of `repriced`; what costs were raised by is added like a total."""
+        *total, reason, calls, lowered = row
+        self.add(total)
+        self.repriced[reason].add(calls, lowered, total[_AT["first_ns"]], None)
+
     def _count_tokens(self, row: Sequence[Any]) -> None:
         # The ledger's sums include each other; added up, these must be all input and all output.
         read, written, reasoning = (row[_AT[f"{name}_tokens"]] for name in ("cache_read", "cache_write", "reasoning"))
@@ -125,13 +145,18 @@ class Totals:
     """Values of `SERIES` and `tags` -> what they have come to."""
     calls: int
     nano: int
+    """What the calls cost now: less than the counters, where a cost was lowered."""
     overflow: dict[str, int]
     """Label -> how many of its values are `other`."""
+    repriced: int = 0
+    """How often a call was repriced."""
 
 
 def read_totals(connection: Connection, cap: Cap) -> Totals:
-    """Sum up the table `totals` by what is served."""
+    """Sum up the tables `totals` and `repriced` by what is served."""
     rows = connection.execute(_READ).fetchall()
+    written, repriced = len(rows), connection.execute(_READ_REPRICED).fetchall()
+    rows += repriced
     parsed: dict[str, dict[str, str]] = {text: json.loads(text) for text in {row[_AT["tags"]] for row in rows}}
     names = label_names({key for tags in parsed.values() for key in tags})
     labels = {text: {names[key]: str(value) for key, value in tags.items()} for text, tags in parsed.items()}
@@ -140,10 +165,12 @@ def read_totals(connection: Connection, cap: Cap) -> Totals:
         label: cap.admit(label, seen) for label, seen in zip(shown, _first_seen(rows, shown, labels), strict=True)
     }
     found: dict[tuple[str, ...], Total] = defaultdict(Total)
-    for row, values in zip(rows, _values(rows, shown, labels), strict=True):
-        found[tuple(cap.shown(label, value) for label, value in zip(shown, values, strict=True))].add(row)
+    for index, (row, values) in enumerate(zip(rows, _values(rows, shown, labels), strict=True)):
+        total = found[tuple(cap.shown(label, value) for label, value in zip(shown, values, strict=True))]
+        (total.add if index < written else total.add_repriced)(row)
     calls, nano = (sum(row[_AT[column]] for row in rows) for column in ("calls", "cost_nano"))
-    return Totals(tuple(names.values()), dict(found), calls, nano, overflow)
+    lowered, times = (sum(row[_REPRICED.index(column)] for row in repriced) for column in ("lowered_nano", "repriced"))
+    return Totals(tuple(names.values()), dict(found), calls, nano - lowered, overflow, times)
 
 
 def _values(
@@ -169,5 +196,5 @@ def _first_seen(
 
 
 def _last(row: Sequence[Any]) -> Trace | None:
-    trace_id, at_ns, nano, duration_ns = row[_AT["last_trace_id"] :]
+    trace_id, at_ns, nano, duration_ns = row[_AT["last_trace_id"] : len(_COLUMNS)]
     return Trace(at_ns or 0, trace_id, nano or 0, duration_ns or 0) if trace_id else None

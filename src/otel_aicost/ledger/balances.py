@@ -165,7 +165,7 @@ def settle(connection: Connection, call_id: str | None, settlement: Settlement, 
             continue
         _add(connection, line, spent=line.amounts if fresh else Amounts(), freed=held or Amounts())
         if fresh:
-            alerts += _alerts(connection, line, now_ns)
+            alerts += reached(connection, line, now_ns)
     return alerts
 
 
@@ -323,7 +323,8 @@ def _twice(amounts: Iterable[int]) -> list[int]:
     return [amount for one in amounts for amount in (one, one)]
 
 
-def _alerts(connection: Connection, line: Line, now_ns: int) -> list[Alert]:
+def reached(connection: Connection, line: Line, now_ns: int) -> list[Alert]:
+    """Raise the alert of the highest share of the line's limits that is reached now and was not before."""
     balance = _balance(connection, line)
     if balance.limited:
         line = line._replace(limits=limits_now(connection, line))

@@ -1,4 +1,4 @@
-"""The audit trail: who changed what about the budgets, and when. Events are added and read, never rewritten."""
+"""The audit trail: who changed what about budgets and costs, and when. Events are added and read, never rewritten."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ DEFINITION_ADDED: Final = "definition_added"
 DEFINITION_CHANGED: Final = "definition_changed"
 BALANCE_REPAIRED: Final = "balance_repaired"
 TOTAL_REPAIRED: Final = "total_repaired"
+CALLS_REPRICED: Final = "calls_repriced"
 
 
 class Event(NamedTuple):

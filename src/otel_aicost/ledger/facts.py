@@ -20,6 +20,7 @@ TABLES: Final = (
     "budget_limits",
     "budget_definitions",
     "events",
+    "adjustments",
     "alerts",
     "deliveries",
     "processes",

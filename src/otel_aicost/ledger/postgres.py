@@ -186,6 +186,11 @@ class PostgresStore:
         if numbers and self._inside is not None:
             self._inside.execute(_LOCK, [numbers])
 
+    def keep_calls(self) -> None:
+        """Wait until nobody folds or reprices calls, and keep others from it until the end."""
+        if self._inside is not None:
+            self._inside.execute(_LOCK, [[_number(_FOLDING)]])
+
     def wait_at_most(self, seconds: float) -> None:
         """Nothing: a server is no neighbour's lock. Whoever is in a hurry says so with `hurried`."""
 
@@ -261,8 +266,8 @@ class PostgresStore:
             if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", [SCHEMA]).fetchone():
                 connection.execute(f"CREATE SCHEMA {SCHEMA}")
             for version in range(self._version(connection), schema.VERSION):
-                for statement in filter(None, map(translated, schema.MIGRATIONS[version])):
-                    connection.execute(statement)
+                # At once: a first call may wait for it.
+                connection.execute(";\n".join(filter(None, map(translated, schema.MIGRATIONS[version]))))
                 connection.execute(_SET_VERSION, (VERSION_KEY, str(version + 1)))
 
     def _version(self, connection: Connection) -> int:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, select, true, union_all
+from sqlalchemy import ColumnElement, Select, Table, and_, case, func, literal, select, text, true, union_all
 
 from otel_aicost.ledger.dialects import day_of, in_order, keys_of, tag_of
-from otel_aicost.ledger.questions import DOUBTS, SUMS, Doubts, Group, Sums, tag_name
+from otel_aicost.ledger.questions import DOUBTS, SUMS, Doubts, Group, Sums, like, tag_name
 from otel_aicost.ledger.schema import ROLLUP_KEY
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ class Query:
         table = self.ledger.calls
         row = self.connection.execute(select(table).where(table.c.id == identifier)).mappings().first()
         return None if row is None else dict(row)
+
+    def adjustments(self, identifier: str) -> list[Mapping[str, Any]]:
+        """What was ever changed about the cost of a call, with all columns, the first change first."""
+        query = text("SELECT * FROM adjustments WHERE call_id = :id ORDER BY number")
+        return [dict(row) for row in self.connection.execute(query, {"id": identifier}).mappings()]
 
     def every_call(self, where: Filter) -> Iterator[Mapping[str, Any]]:
         """All single calls that match, the oldest first, without holding more than a batch of them."""
@@ -179,10 +184,7 @@ def _condition(table: Table, where: Filter) -> ColumnElement[bool]:
         if value is not None:
             conditions.append(columns[name] == value)
     if where.model is not None:
-        pattern = where.model.lower()
-        for plain, special in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
-            pattern = pattern.replace(plain, special)
-        conditions.append(func.lower(columns.model).like(pattern, escape="\\"))
+        conditions.append(func.lower(columns.model).like(like(where.model), escape="\\"))
     conditions += [tag_of(table, key) == value for key, value in where.tags]
     if where.unpriced:
         conditions.append(columns.unpriced.is_not(None))

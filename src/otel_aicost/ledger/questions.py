@@ -91,6 +91,14 @@ class Group:
     sums: Sums
 
 
+def like(glob: str) -> str:
+    """A pattern with `*` and `?` as one of LIKE, in lower case; a backslash is before what is meant as it stands."""
+    pattern = glob.lower()
+    for plain, special in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
+        pattern = pattern.replace(plain, special)
+    return pattern
+
+
 def tag_name(dimension: str) -> str | None:
     """The tag that a dimension means, or `None` when it is one of `DIMENSIONS`."""
     return None if dimension in DIMENSIONS else dimension.removeprefix("tag:")

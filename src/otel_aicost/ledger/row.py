@@ -78,7 +78,7 @@ def row(record: Record) -> Row:
         int(usage.get("cache_read_tokens", 0)),
         int(usage.get("cache_write_tokens", 0)),
         _usage_json(usage),
-        _parts_json(parts),
+        parts_json(parts),
         _mapping_json(record.conditions),
         _mapping_json(record.tags),
         record.service,
@@ -207,7 +207,8 @@ def _usage_json(usage: Usage) -> str:
     return "{" + ",".join([f"{_quoted(meter)}:{_number(usage[meter])}" for meter in sorted(usage)]) + "}"
 
 
-def _parts_json(parts: tuple[tuple[CostPart, int], ...]) -> str:
+def parts_json(parts: tuple[tuple[CostPart, int], ...]) -> str:
+    """The parts of a cost, each with its nano-dollars, as a row has them."""
     lines = [
         f'[{_quoted(part.meter)},{_number(part.quantity)},"{_dollars(part.price)}",{part.per},{nano}]'
         for part, nano in parts

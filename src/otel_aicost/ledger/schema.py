@@ -115,6 +115,40 @@ TOTAL_SUMS: Final = (
 TOTAL_LAST: Final = ("last_trace_id", "last_trace_ns", "last_trace_cost_nano", "last_trace_duration_ns")
 """Of the last call that is part of a trace: when it began, what it cost, how long it took."""
 
+REPRICED_SUMS: Final = (
+    "calls",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "raised_nano",
+    "lowered_nano",
+    "estimated_nano",
+    "cache_saved_nano",
+    "cache_lost_nano",
+    "batch_saved_nano",
+    "batch_lost_nano",
+)
+"""What repricing made of calls, by the `TOTAL_KEY` they were in before: each only ever grows.
+
+`raised_nano` and `lowered_nano`: what was added to costs, and taken off others. `estimated_nano` is what was added to
+costs that rest on estimates; `cache_lost_nano` what calls were found to save less than it had been said.
+"""
+
+PRICED: Final = (
+    "cost_nano",
+    "cost_source",
+    "price_id",
+    "price_date",
+    "catalogue",
+    "unpriced",
+    "unpriced_detail",
+    "parts",
+    "cache_saved_nano",
+    "batch_saved_nano",
+)
+"""The columns of a call that say what it costs: all that repricing may change."""
+
 ANY_ID: Final = "lower(hex(randomblob(16)))"
 NOW_NS: Final = "CAST(strftime('%s', 'now') AS BIGINT) * 1000000000"
 _SPEND_COLUMNS: Final = ", ".join(ROLLUP_KEY[1:])
@@ -376,6 +410,48 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX processes_seen ON processes (seen_ns)",
     ),
+    (
+        """
+        CREATE TABLE adjustments (
+            call_id TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            run TEXT NOT NULL,
+            at_ns INTEGER NOT NULL,
+            who TEXT NOT NULL,
+            reason TEXT,
+            was_cost_nano INTEGER CHECK (was_cost_nano >= 0),
+            was_cost_source TEXT,
+            was_price_id TEXT,
+            was_price_date TEXT,
+            was_catalogue TEXT,
+            was_unpriced TEXT,
+            was_unpriced_detail TEXT,
+            was_parts TEXT NOT NULL,
+            was_cache_saved_nano INTEGER NOT NULL,
+            was_batch_saved_nano INTEGER NOT NULL,
+            cost_nano INTEGER NOT NULL CHECK (cost_nano >= 0),
+            cost_source TEXT NOT NULL,
+            price_id TEXT,
+            price_date TEXT,
+            catalogue TEXT,
+            unpriced TEXT,
+            unpriced_detail TEXT,
+            parts TEXT NOT NULL,
+            cache_saved_nano INTEGER NOT NULL,
+            batch_saved_nano INTEGER NOT NULL,
+            budgets TEXT NOT NULL,
+            PRIMARY KEY (call_id, number)
+        )
+        """,
+        f"""
+        CREATE TABLE repriced (
+            id TEXT PRIMARY KEY,
+            {"".join(f"{column} TEXT NOT NULL, " for column in TOTAL_KEY)}
+            first_ns INTEGER NOT NULL,
+            {", ".join(f"{column} INTEGER NOT NULL DEFAULT 0" for column in REPRICED_SUMS)}
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 """Migration n (counted from 1) makes a file of version n out of one of version n - 1. Append, never edit."""
 
@@ -430,3 +506,5 @@ def verify(connection: sqlite3.Connection) -> None:
     connection.execute("SELECT fingerprint, state, source FROM alerts LIMIT 0")
     connection.execute(f"SELECT id, {', '.join(TOTAL_KEY + TOTAL_SUMS + TOTAL_LAST)} FROM totals LIMIT 0")  # noqa: S608
     connection.execute("SELECT id, service, seen_ns FROM processes LIMIT 0")
+    connection.execute(f"SELECT call_id, number, run, at_ns, {', '.join(PRICED)} FROM adjustments LIMIT 0")  # noqa: S608
+    connection.execute(f"SELECT id, {', '.join(TOTAL_KEY + REPRICED_SUMS)} FROM repriced LIMIT 0")  # noqa: S608

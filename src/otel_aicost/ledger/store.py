@@ -92,6 +92,9 @@ class Store(Protocol):
     def lock(self, keys: Iterable[tuple[str, str]]) -> None:
         """Nobody else changes the balances of these (budget, key) until the transaction ends."""
 
+    def keep_calls(self) -> None:
+        """Nobody else changes a call that is there, or folds it, until the transaction ends."""
+
     def wait_at_most(self, seconds: float) -> None:
         """How long each later step may wait for others."""
 
@@ -219,6 +222,9 @@ class FileStore:
 
     def lock(self, keys: Iterable[tuple[str, str]]) -> None:
         """Nothing to do: a transaction holds the write lock of the whole file."""
+
+    def keep_calls(self) -> None:
+        """Nothing to do: as above."""
 
     def wait_at_most(self, seconds: float) -> None:
         """How long a step waits for the lock of another process."""

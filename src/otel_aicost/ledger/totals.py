@@ -37,9 +37,9 @@ def add(connection: Connection, rows: Iterable[Row], tags: Sequence[str], now_ns
     in a circle.
     """
     totals: dict[tuple[Value, ...], dict[str, Any]] = {}
-    kept = tuple(tags)
+    shown = tuple(tags)
     for row in rows:
-        _count(totals.setdefault(_key(row, kept), {}), row)
+        _count(totals.setdefault(_key(row, shown), {}), row)
     for identifier, key in sorted((identity(key), key) for key in totals):
         changed = totals[key]
         connection.execute(_upsert(tuple(changed)), (identifier, *key, now_ns - MARGIN_NS, *changed.values()))
@@ -64,17 +64,17 @@ def add_refusals(connection: Connection, settlements: Iterable[Settlement], now_
 
 
 def _key(row: Row, tags: tuple[str, ...]) -> tuple[Value, ...]:
-    return (*_NAMED(row), row[_UNPRICED] or "", _kept(str(row[_TAGS]), tags))
+    return (*_NAMED(row), row[_UNPRICED] or "", kept(str(row[_TAGS]), tags))
 
 
 @lru_cache(maxsize=4096)
-def _kept(text: str, tags: tuple[str, ...]) -> str:
+def kept(text: str, tags: tuple[str, ...]) -> str:
     """The tags of a call that are totalled apart, as JSON."""
     if not tags or text == "{}":
         return "{}"
     found = json.loads(text)
-    kept = {tag: found[tag] for tag in sorted(tags) if tag in found}
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+    some = {tag: found[tag] for tag in sorted(tags) if tag in found}
+    return json.dumps(some, ensure_ascii=False, separators=(",", ":"))
 
 
 def _count(total: dict[str, Any], row: Row) -> None:

@@ -30,7 +30,7 @@ class Finding(NamedTuple):
 
     level: str
     kind: str
-    """`balance`, `reserved`, `cost`, `missing call`, `rollup`, `total`, `file`, `lease`."""
+    """`balance`, `reserved`, `cost`, `missing call`, `rollup`, `total`, `adjustment`, `file`, `lease`."""
     where: str
     """The budget and window, or the call."""
     stored: str
@@ -62,6 +62,7 @@ def findings(connection: Connection, now_ns: int) -> Iterator[Finding]:
         figures = zip(_SUMMED, row[len(_KIND) :], strict=True)
         wrong = ", ".join(f"{-missing:+,} {column}" for column, missing in figures if missing)
         yield Finding(WRONG, "total", stored, f"{wrong} against its calls", "as much as the calls")
+    yield from _adjustments(connection)
     for row in connection.execute(_LATE, (now_ns, MOST_OF_A_KIND)).fetchall():
         where = f"{events.subject(row[1], row[2])} {row[3]}"
         stored = f"{_told(Amounts(*row[4:7]))} reserved by {row[0]}"
@@ -200,6 +201,18 @@ def _rollups(connection: Connection) -> Iterator[Finding]:
         yield Finding(WRONG, "rollup", where, _figures(row[3:]), "one call or more, and nothing below 0")
 
 
+def _adjustments(connection: Connection) -> Iterator[Finding]:
+    """A call that was repriced costs what its last adjustment says, which begins with what the one before it ends."""
+    for call_id, number, nano, should in connection.execute(_UNEXPLAINED, (MOST_OF_A_KIND,)).fetchall():
+        where = f"call {call_id}"
+        stored, rebuilt = ("no cost" if each is None else _told(Amounts(each)) for each in (nano, should))
+        yield Finding(WRONG, "adjustment", where, stored, f"{rebuilt}, as adjustment {number} has it")
+    counted, listed = (connection.execute(sql).fetchone() for sql in (_REPRICED, _ADJUSTED))
+    if tuple(counted) != tuple(listed):
+        stored, rebuilt = (f"{calls} calls repriced by {nano:+} nano-dollars" for calls, nano in (counted, listed))
+        yield Finding(WRONG, "adjustment", "all of them", stored, rebuilt)
+
+
 def _figures(row: Sequence[Any]) -> str:
     return f"{row[0]} calls, {row[1]} nano-dollars, {row[2]} and {row[3]} tokens"
 
@@ -259,16 +272,49 @@ _SUMMED: Final = tuple(
 )
 _SPENT_KIND: Final = ", ".join(f"coalesce({column}, '') AS {column}" for column in _KIND)
 _DIFFERENCE: Final = ", ".join(f"CAST(sum({column}) AS BIGINT)" for column in _SUMMED)
-# What the calls have and the totals have not, below 0 where it is the other way round.
+_MOVED: Final = frozenset(schema.REPRICED_SUMS) & frozenset(_SUMMED) - {"cache_saved_nano", "batch_saved_nano"}
+_PRICED_BY: Final = {
+    "cost_nano": "raised_nano - lowered_nano",
+    "cache_saved_nano": "cache_saved_nano - cache_lost_nano",
+    "batch_saved_nano": "batch_saved_nano - batch_lost_nano",
+}
+# A call that had no price is still counted where it was; its cost is counted where there is no reason.
+_LEFT: Final = ", ".join(f"{column} AS {column}" if column in _MOVED else "0" for column in _SUMMED)
+_CAME: Final = ", ".join(
+    f"-(CASE WHEN unpriced <> '' THEN {column} ELSE 0 END)" if column in _MOVED else f"-({_PRICED_BY[column]})"
+    for column in _SUMMED
+)
+# What the calls have and the totals, as repricing left them, have not; below 0 where it is the other way round.
 _TOTALS: Final = f"""
     SELECT {", ".join(_KIND)}, {_DIFFERENCE} FROM (
         SELECT {_SPENT_KIND}, {", ".join(f"coalesce({column}, 0) AS {column}" for column in _SUMMED)} FROM spend
         UNION ALL
         SELECT {", ".join(_KIND)}, {", ".join(f"-{column}" for column in _SUMMED)} FROM totals
+        UNION ALL
+        SELECT {", ".join(_KIND)}, {_LEFT} FROM repriced WHERE unpriced <> ''
+        UNION ALL
+        SELECT {", ".join(_KIND[:-1])}, '', {_CAME} FROM repriced
     ) AS both_sides
     GROUP BY {", ".join(_KIND)} HAVING {" OR ".join(f"sum({column}) <> 0" for column in _SUMMED)}
     ORDER BY {", ".join(_KIND)}
 """  # noqa: S608 - constants
+_UNEXPLAINED: Final = """
+    SELECT c.id, a.number, c.cost_nano, a.cost_nano FROM adjustments a JOIN calls c ON c.id = a.call_id
+    WHERE coalesce(c.cost_nano, -1) <> a.cost_nano
+          AND NOT EXISTS (SELECT 1 FROM adjustments b WHERE b.call_id = a.call_id AND b.number > a.number)
+    UNION ALL
+    SELECT a.call_id, a.number, b.was_cost_nano, a.cost_nano
+    FROM adjustments a JOIN adjustments b ON b.call_id = a.call_id AND b.number = a.number + 1
+    WHERE coalesce(b.was_cost_nano, -1) <> a.cost_nano
+    LIMIT ?
+"""
+_REPRICED: Final = """
+    SELECT CAST(coalesce(sum(calls), 0) AS BIGINT), CAST(coalesce(sum(raised_nano - lowered_nano), 0) AS BIGINT)
+    FROM repriced
+"""
+_ADJUSTED: Final = """
+    SELECT count(*), CAST(coalesce(sum(cost_nano - coalesce(was_cost_nano, 0)), 0) AS BIGINT) FROM adjustments
+"""
 _ADD_TOTAL: Final = f"""
     INSERT INTO totals ({", ".join(("id", *schema.TOTAL_KEY, "first_ns", *_SUMMED))})
     VALUES ({", ".join("?" * (len(schema.TOTAL_KEY) + 2 + len(_SUMMED)))})

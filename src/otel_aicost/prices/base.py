@@ -1,4 +1,4 @@
-"""The base layer of the catalogue: genai-prices. No other module touches that package.
+"""The base layer of the catalogue: one list of genai-prices. Only this module and `data` touch that package.
 
 Of it we use `data_snapshot.get_snapshot`, `DataSnapshot.find_provider_model`, `ModelInfo.get_prices`, the
 values they give (`ModelPrice.__dict__`, `TieredPrices`, constraints) and `data_units.unit_data`: not its
@@ -20,6 +20,7 @@ from otel_aicost.prices.rates import ALWAYS, Price, Rate, Validity, narrow
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import (
         ConditionalPrice,
         ModelInfo,
@@ -66,9 +67,10 @@ class Unit(NamedTuple):
 
 
 class Base:
-    """The prices of the installed genai-prices, as Price values."""
+    """A list of genai-prices as Price values: that of the installed package, or one that was fetched."""
 
-    def __init__(self) -> None:
+    def __init__(self, fetched: DataSnapshot | None = None, version: str = "", made: date | None = None) -> None:
+        """`fetched`, its name and the day it was fetched; without it the installed one is loaded."""
         # A second or so in a fresh process: loaded in the background, never with the package.
         from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
         from genai_prices.data_units import unit_data  # noqa: PLC0415
@@ -78,8 +80,12 @@ class Base:
             str(unit.get("price_key", key)): Unit(ours.get(key, key), int(unit["per"]))
             for key, unit in unit_data.items()
         }
-        self._snapshot = get_snapshot()
+        self._made = made
+        self._snapshot = fetched or get_snapshot()
         self._providers: dict[str, TheirProvider] = {p.id: p for p in self._snapshot.providers}
+        if fetched is not None:
+            self.version = version
+            return
         updated = f" updated {self._snapshot.timestamp:%Y-%m-%d}" if self._snapshot.from_auto_update else ""
         self.version = f"genai-prices {metadata.version('genai-prices')}{updated}"
 
@@ -98,8 +104,19 @@ class Base:
         if owner is not None:
             yield from (info.id for info in owner.models)
 
+    def everything(self) -> Iterator[tuple[str, str, Rate]]:
+        """Every rate there is, of any time and under any conditions, with the provider and model it is of."""
+        for owner in self._snapshot.providers:
+            for info in owner.models:
+                always = [] if isinstance(info.prices, list) else [info.prices]
+                dated = [entry.prices for entry in (*_dated(info), *(info.price_variants or ()))]
+                for prices in (*always, *dated):
+                    yield from ((owner.id, info.id, rate) for rate in self._rates(prices, None))
+
     def newest(self) -> date:
-        """The day of its last update, else on which the newest of its prices began: the package tells no other."""
+        """The day it was fetched, else on which the newest of its prices began: the package tells no other."""
+        if self._made is not None:
+            return self._made
         if self._snapshot.from_auto_update:
             return self._snapshot.timestamp.date()
         today = datetime.now(UTC).date()

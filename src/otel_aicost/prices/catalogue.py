@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from otel_aicost import faults
-from otel_aicost.errors import PriceFileError
+from otel_aicost.errors import PriceDataError, PriceFileError
 from otel_aicost.model import (
     NANO_DIGITS,
     NO_CONDITIONS,
@@ -26,6 +26,7 @@ from otel_aicost.model import (
     Unpriced,
 )
 from otel_aicost.names import ENV_PRICES, ENV_PROVIDER_HOSTS
+from otel_aicost.prices.editions import USER_FILE, Editions, read_editions, state_of
 from otel_aicost.prices.files import PriceFile
 from otel_aicost.prices.meters import lies_within
 from otel_aicost.prices.rate_card import FreeCard, RateCard, Stamp
@@ -78,7 +79,7 @@ class Catalogue:
 
     def __init__(
         self,
-        base: Base | None,
+        base: Base | Editions | None,
         supplement: PriceFile,
         user: PriceFile | None = None,
         version: str = "",
@@ -88,15 +89,22 @@ class Catalogue:
         self._supplement = supplement
         self._version = version
         self._cards: dict[tuple[object, ...], tuple[Slice, ...]] = {}
+        self._directory: Path | None = None
+        self._state: tuple[object, ...] = ()
 
     @classmethod
-    def load(cls, user_file: Path | None = None) -> Catalogue:
+    def load(cls, user_file: Path | None = None, updates: Path | None = None) -> Catalogue:
         """Load all layers: some 50 to 500 ms, meant for the background. It does not raise.
 
+        `updates` is the directory of `aicost prices update`; what is stored there takes the place of the list of the
+        installed genai-prices, and of a user's file where none is named.
         A user file that cannot be used is left out as a whole: which models it was about cannot be told. Its
         mistakes are logged, `version` says so, and every cost carries that version.
         """
-        base, version = _load_base()
+        state = state_of(updates)
+        base, version = _load_base(updates)
+        if user_file is None and updates is not None and (updates / USER_FILE).is_file():
+            user_file = updates / USER_FILE
         supplement = load_supplement()
         version += f" + supplement {supplement.checked}"
         user = None
@@ -107,7 +115,18 @@ class Catalogue:
             except PriceFileError as error:
                 version += " + user file unusable"
                 faults.say("prices.user_file", _UNUSABLE, user_file, error, ENV_PRICES)
-        return cls(base, supplement, user, version)
+        made = cls(base, supplement, user, version)
+        made._directory, made._state = updates, state
+        return made
+
+    @property
+    def base(self) -> Base | Editions | None:
+        """Its lowest layer; `None` where that could not be loaded."""
+        return self._base
+
+    def is_outdated(self) -> bool:
+        """Whether `aicost prices update` stored anything since it was loaded; some microseconds."""
+        return self._directory is not None and state_of(self._directory) != self._state
 
     @property
     def version(self) -> str:
@@ -204,7 +223,10 @@ class Catalogue:
 
     def _card(self, price: Price) -> Card:
         name = "; ".join((price.id, *price.changes))
-        stamp = Stamp(price.source, name, price.date, self._version)
+        version = self._version
+        if price.edition is not None and self._base is not None:
+            version = version.replace(self._base.version, price.edition, 1)
+        stamp = Stamp(price.source, name, price.date, version)
         return FreeCard(stamp) if price.free else RateCard(price.rates, stamp, price.unmatched)
 
     def _lookup(self, query: Query) -> tuple[Price | None, Validity]:
@@ -212,7 +234,7 @@ class Catalogue:
 
         A user's price for `gpt-4o` thus holds for a response that calls itself `gpt-4o-2024-08-06`.
         """
-        below: list[PriceFile | Base] = [self._supplement, *([self._base] if self._base is not None else [])]
+        below: list[PriceFile | Base | Editions] = [self._supplement, *([self._base] if self._base is not None else [])]
         valid = ALWAYS
         for layers in ([self._user], below):
             for model in query.models:
@@ -278,15 +300,24 @@ def load_supplement() -> PriceFile:
     return parse(raw, "supplement.yaml", "supplement")
 
 
-def _load_base() -> tuple[Base | None, str]:
+def _load_base(updates: Path | None) -> tuple[Base | Editions | None, str]:
     try:
         from otel_aicost.prices.base import Base  # noqa: PLC0415 - slow, and allowed to fail
 
-        base = Base()
+        base = _updated(updates) or Base()
     except Exception as error:  # noqa: BLE001 - without it the files still price what they can
         faults.report("prices.base", error)
         return None, "genai-prices unavailable"
     return base, base.version
+
+
+def _updated(updates: Path | None) -> Editions | None:
+    try:
+        editions = () if updates is None else read_editions(updates)
+    except PriceDataError as error:
+        faults.say("prices.editions", "the packaged prices are used: %s", error)
+        return None
+    return Editions(updates, editions) if updates is not None and editions else None
 
 
 def _adjusted(price: Price, adjustment: Adjustment, conditions: Conditions, file: PriceFile) -> Price:

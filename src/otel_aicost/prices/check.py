@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from otel_aicost.alerts.settings import STALE_DAYS
 from otel_aicost.model import METERS, NO_CONDITIONS
 from otel_aicost.prices.files import ANY
 from otel_aicost.prices.meters import DIMENSIONS, lies_within, overlap
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from otel_aicost.prices.files import Entry, Period, PriceFile
     from otel_aicost.prices.rates import Rate
 
-STALE_DAYS = 30
-"""A price still in force is stale when it was last checked more than this many days ago."""
 FAR_OFF = 20
 """A price is suspect when it is more than so many times the catalogue's, or less than one such part."""
 
@@ -34,12 +33,15 @@ class Doubt:
     text: str
 
 
-def doubts_of(file: PriceFile, below: Catalogue, today: date) -> list[Doubt]:
-    """Look a price file over. `below`: the catalogue without it, to hold its prices against."""
+def doubts_of(file: PriceFile, below: Catalogue, today: date, stale_days: int | None = STALE_DAYS) -> list[Doubt]:
+    """Look a price file over. `below`: the catalogue without it, to hold its prices against.
+
+    A price still in force is stale when it was last checked more than `stale_days` ago; `None`: never.
+    """
     found = [
         *_strangers(file, below),
         *_shadows(file),
-        *(doubt for entry in file.entries for doubt in _stale(entry, today)),
+        *(doubt for entry in file.entries for doubt in _stale(entry, today, stale_days)),
         *(doubt for entry in file.entries for doubt in _meters(entry)),
         *(doubt for entry in file.entries for doubt in _far_off(entry, below, today)),
     ]
@@ -81,15 +83,15 @@ def _shadowed(entry: Entry, by: Entry) -> bool:
     return by.model.kind == "regex" and by.model.text == ".*"
 
 
-def _stale(entry: Entry, today: date) -> Iterator[Doubt]:
-    if not entry.periods[-1].rates:  # free, or of the past
+def _stale(entry: Entry, today: date, days: int | None) -> Iterator[Doubt]:
+    if days is None or not entry.periods[-1].rates:  # free, or of the past
         return
     if entry.checked is None:
         yield Doubt(entry.line, entry.label, "has no `checked` date: nobody can tell when it is stale")
         return
     age = (today - date.fromisoformat(entry.checked)).days
-    if age > STALE_DAYS:
-        yield Doubt(entry.line, entry.label, f"is stale: checked {age} days ago, more than {STALE_DAYS}")
+    if age > days:
+        yield Doubt(entry.line, entry.label, f"is stale: checked {age} days ago, more than {days}")
 
 
 def _meters(entry: Entry) -> Iterator[Doubt]:

@@ -77,6 +77,8 @@ class Price:
     """Where the price was read."""
     checked: str | None = None
     """When it was read there, an ISO date."""
+    edition: str | None = None
+    """Which list it is from, where that is not the newest of its layer."""
     changes: tuple[str, ...] = ()
     """What adjustments did to it, e.g. `processing=batch x0.5`."""
 

@@ -75,7 +75,7 @@ def _result(line: Json, name: str | None, model: str | None, at_ns: int | None) 
 def read_vertex_batch(body: Json) -> Reading:
     """Vertex AI puts results into a bucket or a table: how many there are is all that is told, so no price fits."""
     name, counts = text(body.get("name")), mapping(body.get("completionStats"))
-    if name is None or body.get("state") not in {"JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED"}:
+    if name is None or text(body.get("state")) not in {"JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED"}:
         return Reading(pending=True)
     try:
         done = quantity(whole(counts.get("successfulCount")) or 1, "successfulCount")
@@ -108,9 +108,8 @@ def read_vertex_cache(body: Json) -> Reading:
     stored = read_cache(body)
     if stored.usage is None:
         return stored
-    return Reading(
-        stored.model, usage={"input_tokens": mapping(body["usageMetadata"])["totalTokenCount"]}, others=(stored,)
-    )
+    written = quantity(mapping(body.get("usageMetadata")).get("totalTokenCount"), "totalTokenCount")
+    return Reading(stored.model, usage={"input_tokens": written}, others=(stored,))
 
 
 def moment(value: object) -> int | None:

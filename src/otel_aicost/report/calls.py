@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_aicost.report import money
-from otel_aicost.report.documents import call_document
+from otel_aicost.report.documents import adjustment_document, call_document
 from otel_aicost.report.screen import Column, Grid, facts, heading
 
 if TYPE_CHECKING:
@@ -53,6 +53,32 @@ def call_tables(row: Mapping[str, Any]) -> Iterator[RenderableType]:
             ],
             totals=True,
         )
+
+
+def adjustment_tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """What a call cost before it was repriced, each time; nothing where it never was."""
+    if not rows:
+        return
+    changes = [adjustment_document(row) for row in rows]
+    yield ""
+    yield heading("Repriced")
+    yield Grid(
+        [
+            Column("time (UTC)", [_time(change["at"]) for change in changes], right=False, fold=True),
+            Column("who", [change["who"] for change in changes], right=False, fold=True, spare=2),
+            Column("was", [_priced(change["was"]) for change in changes], right=False, fold=True),
+            Column("became", [_priced(change["became"]) for change in changes], right=False, fold=True),
+            Column("reason", [change["reason"] or "" for change in changes], right=False, fold=True, spare=1),
+        ]
+    )
+
+
+def _priced(price: Mapping[str, Any]) -> str:
+    """A cost, and by which price of which lists."""
+    if price["cost_usd"] is None:
+        return cost(price)
+    by = f" by {price['price_id']} of {price['cost_source']}" if price["price_id"] else ""
+    return f"${price['cost_usd']}{by}" + (f" ({price['catalogue']})" if price["catalogue"] else "")
 
 
 def seconds(nanoseconds: int) -> str:

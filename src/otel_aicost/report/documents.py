@@ -148,11 +148,42 @@ def call_document(row: Mapping[str, Any]) -> dict[str, Any]:
     values["estimated"], values["stream"] = bool(row["estimated"]), bool(row["stream"])
     for name in ("usage", "conditions", "tags"):
         values[name] = json.loads(row[name])
-    values["parts"] = [
-        {"meter": meter, "quantity": quantity, "price": price, "per": per, "amount_usd": exact(nano)}
-        for meter, quantity, price, per, nano in json.loads(row["parts"])
-    ]
+    values["parts"] = _bill(row["parts"])
     return {name: values[name] for name in CALL_FIELDS}
+
+
+def adjustment_document(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One change of what a call costs as a JSON object; `was` and `became` have the keys of a call."""
+    return {
+        "run": row["run"],
+        "at": _instant(int(row["at_ns"])),
+        "who": row["who"],
+        "reason": row["reason"],
+        "was": _price_of(row, "was_"),
+        "became": _price_of(row, ""),
+        "budgets": [
+            {"budget": budget, "key": key or None, "window": window, "was_nano": was, "became_nano": became}
+            for budget, key, window, was, became in json.loads(row["budgets"])
+        ],
+    }
+
+
+def _price_of(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    nano = row[f"{prefix}cost_nano"]
+    names = ("cost_source", "price_id", "price_date", "catalogue", "unpriced", "unpriced_detail")
+    return {
+        "cost_usd": None if nano is None else exact(int(nano)),
+        "cost_nano": nano,
+        **{name: row[f"{prefix}{name}"] for name in names},
+        "parts": _bill(row[f"{prefix}parts"]),
+    }
+
+
+def _bill(text: str) -> list[dict[str, Any]]:
+    return [
+        {"meter": meter, "quantity": quantity, "price": price, "per": per, "amount_usd": exact(nano)}
+        for meter, quantity, price, per, nano in json.loads(text)
+    ]
 
 
 def exported_call(row: Mapping[str, Any]) -> dict[str, Any]:

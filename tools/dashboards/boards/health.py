@@ -177,6 +177,37 @@ _UNKNOWN = Row(
             ),
             Query(f"sort_desc(time() - {gauge('aicost_price_table_timestamp_seconds', by='source')})", "{{source}}"),
         ),
+        panels.table(
+            About(
+                304,
+                "Repriced calls",
+                "Calls that `aicost reprice` gave another cost in the selected range, by the reason why they had none "
+                "before, empty where they had one. Exact to one scrape.",
+                look.COUNT,
+                decimals=0,
+                width=12,
+                height=7,
+                empty="No call was repriced",
+            ),
+            {"model": "Model", "provider": "Provider", "reason": "Had no price because", "Value #A": "Calls"},
+            Query(f"{gained('aicost_repriced_calls_total', _CHOSEN, 'provider, model, reason')} > 0"),
+            sort="Calls",
+        ),
+        panels.table(
+            About(
+                305,
+                "Found to cost less",
+                "What `aicost reprice` took off the cost of calls in the selected range; the running total of cost "
+                "still has it. Exact to one scrape.",
+                look.USD,
+                width=12,
+                height=7,
+                empty="No cost was lowered",
+            ),
+            {"model": "Model", "provider": "Provider", "Value #A": "Less"},
+            Query(f"{gained('aicost_repriced_down_usd_total', _CHOSEN, 'provider, model')} > 0"),
+            sort="Less",
+        ),
     ),
 )
 _WHO = Row(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from otel_aicost.cli.checks import Section
 from otel_aicost.config import Server
-from otel_aicost.errors import LedgerError, PriceFileError
+from otel_aicost.errors import LedgerError, PriceDataError, PriceFileError
 from otel_aicost.ledger.questions import Filter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from otel_aicost.config import Settings
     from otel_aicost.ledger.queries import Query
     from otel_aicost.ledger.reader import Ledger
     from otel_aicost.prices.catalogue import Catalogue
@@ -89,19 +90,35 @@ def _outbox(section: Section, path: Path) -> None:
         )
 
 
-def prices(user_file: Path | None) -> Section:
+def prices(settings: Settings) -> Section:
     """Which price lists are in force, and how fresh they are."""
+    from otel_aicost.cli.price_lists import user_file  # noqa: PLC0415 - for the doctor only
     from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415 - takes a third of a second
 
     section = Section("Prices")
-    section.facts["user's price file"] = "none" if user_file is None else str(user_file)
-    usable = user_file is None or _usable(section, user_file)
-    catalogue = Catalogue.load(user_file if usable else None)
+    own = user_file()
+    section.facts["user's price file"] = "none" if own is None else str(own)
+    section.facts["fetched prices"] = _fetched(section, settings.price_data)
+    usable = own is None or _usable(section, own)
+    catalogue = Catalogue.load(own if usable else None, settings.price_data)
     section.facts["catalogue"] = catalogue.version
     if usable:
         section.fine("The price lists are read without a mistake.")
     _stale(section, catalogue)
     return section
+
+
+def _fetched(section: Section, directory: Path) -> str:
+    from otel_aicost.prices.editions import day_of, read_editions  # noqa: PLC0415
+
+    try:
+        editions = read_editions(directory)
+    except PriceDataError as error:
+        section.wrong(str(error))
+        return str(directory)
+    if not editions or editions[-1].digest is None:
+        return "none: those that come with the package are used"
+    return f"{directory}, {day_of(editions[-1].checked_ns)} from {editions[-1].source}"
 
 
 def _usable(section: Section, user_file: Path) -> bool:
@@ -118,17 +135,13 @@ def _usable(section: Section, user_file: Path) -> bool:
 
 
 def _stale(section: Section, catalogue: Catalogue) -> None:
-    from otel_aicost.prices.check import STALE_DAYS  # noqa: PLC0415
+    from otel_aicost.cli.price_lists import stale_days  # noqa: PLC0415
+    from otel_aicost.prices.staleness import stale  # noqa: PLC0415
 
-    oldest = (datetime.now(UTC).date() - timedelta(days=STALE_DAYS)).isoformat()
-    stale = [known for known in catalogue.known() if known.checked is not None and known.checked < oldest]
-    section.facts["stale prices"] = len(stale)
-    if stale:
-        some = ", ".join(f"{known.provider} {known.model} ({known.checked})" for known in stale[:SHOWN])
-        section.note(
-            f"{len(stale):,} prices were last checked more than {STALE_DAYS} days ago: {some}"
-            f"{' ...' if len(stale) > SHOWN else ''}; aicost prices check lists them."
-        )
+    found = stale(catalogue, stale_days())
+    section.facts["stale price lists"] = len(found)
+    for sentence in found:
+        section.note(f"{sentence[0].upper()}{sentence[1:]}.")
 
 
 def _absent(section: Section, path: Path) -> None:

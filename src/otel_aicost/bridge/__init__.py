@@ -1,0 +1,1 @@
+"""Spans of other instrumentations, priced: whoever made them, each call once, and only where our capture saw none."""
