@@ -19,7 +19,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 KEYS = [
-    "usage", "response", "session", "event", "error", "id", "model", "status", "status_details", "seconds", "decision",
+    "type", "usage", "response", "session", "event", "error", "id", "model", "status", "status_details", "seconds", "decision",
     "input_tokens", "output_tokens", "input_token_details", "output_token_details", "text_tokens", "audio_tokens",
     "cached_tokens", "cached_tokens_details", "audio", "input", "output", "format", "transcription", "reason", "rate",
     "usageMetadata", "serverContent", "toolCall", "modelTurn", "turnComplete", "interrupted", "groundingMetadata",

@@ -159,7 +159,7 @@ def _delegated(talk: Talk, event: Json) -> Heard:
     inner = mapping(event.get("event"))
     if inner.get("type") == "decision.completed":
         inner = {"type": "response.completed", "response": inner.get("decision")}
-    if inner.get("type") not in _RESPONSES:
+    if str(inner.get("type")) not in _RESPONSES:
         return NOTHING
     heard = hear(talk, inner)
     once = [
