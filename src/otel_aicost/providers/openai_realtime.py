@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from otel_aicost.model import Reading
 from otel_aicost.providers import openai
 from otel_aicost.providers.base import AbsurdUsageError, Fields, Json, Sent, mapping, quantity, text
+from otel_aicost.providers.openai_live import OPERATION, metered
 from otel_aicost.providers.sockets import NOTHING, Billed, Heard, Socket, Talk
 
 if TYPE_CHECKING:
@@ -15,12 +16,9 @@ if TYPE_CHECKING:
 
     from otel_aicost.model import Quantity, Status
     from otel_aicost.providers.base import Description
-    from otel_aicost.providers.sockets import Sockets
+    from otel_aicost.providers.openai_live import OPERATION, metered
+from otel_aicost.providers.sockets import Sockets
 
-OPERATION = "realtime"
-MINUTE = 60
-LONGEST_MINUTES = 24 * 60
-"""A session that says to be longer is not believed."""
 PCM, G711 = 48_000, 8_000
 """Bytes in a second: 24 kHz of 16 bits, and the two kinds of G.711."""
 CACHED: Fields = (
@@ -52,7 +50,7 @@ def hear(talk: Talk, event: Json) -> Heard:
 
 def ended(talk: Talk) -> tuple[Billed, ...]:
     """The rest of a Live session that did not say that it closed, and a translation session."""
-    return (*_metered(talk, talk.seconds, "partial"), *_translated(talk))
+    return (*metered(talk, talk.seconds, "partial"), *_translated(talk))
 
 
 def _session(talk: Talk, event: Json) -> Heard:
@@ -172,51 +170,16 @@ def _delegated(talk: Talk, event: Json) -> Heard:
 def _used(talk: Talk, event: Json) -> Heard:
     """A Live session says what it took so far: minutes are billed as they pass."""
     talk.seconds = mapping(event.get("usage")).get("seconds")
-    return Heard(billed=_metered(talk, talk.seconds))
+    return Heard(billed=metered(talk, talk.seconds))
 
 
 def _closed(talk: Talk, event: Json) -> Heard:
     """The last word of a session, of a Live one with all that it took."""
     _session(talk, event)
     total = mapping(event.get("usage")).get("seconds")
-    billed = (*_metered(talk, total, "ok"), *_translated(talk))
+    billed = (*metered(talk, total, "ok"), *_translated(talk))
     talk.seconds, talk.continuous = None, False
     return Heard(billed=billed)
-
-
-def _metered(talk: Talk, total: object, rest: Status | None = None) -> tuple[Billed, ...]:
-    """The whole minutes that are not billed yet, and with `rest` what is left: then a session ends with that status.
-
-    Each has an id made of session and minute: whoever hears of it, on whichever connection, it is billed once.
-    """
-    if total is None:
-        return ()
-    try:
-        seconds = quantity(total, "seconds")
-    except AbsurdUsageError as error:
-        return (Billed(_minute(talk, invalid=str(error)), apart=True),)
-    whole = int(seconds // MINUTE)
-    if whole > LONGEST_MINUTES:
-        return (Billed(_minute(talk, invalid=f"a session of {seconds} seconds"), apart=True),)
-    found = []
-    while talk.minutes < whole:
-        found.append(Billed(_minute(talk, usage={"audio_seconds": MINUTE}), apart=True))
-        talk.minutes += 1
-    left = seconds - MINUTE * talk.minutes
-    if left > 0 and (rest == "ok" or (rest is not None and not _beside(talk))):
-        found.append(Billed(_minute(talk, usage={"audio_seconds": left}), rest, apart=True))
-        talk.minutes += 1
-    return tuple(found)
-
-
-def _beside(talk: Talk) -> bool:
-    """Whether this connection was attached to a session that may go on without it."""
-    return not talk.path.endswith(("/live/sessions", "/forks"))
-
-
-def _minute(talk: Talk, **facts: Any) -> Reading:  # noqa: ANN401
-    once = None if talk.session is None else f"live/{talk.session}/{talk.minutes}"
-    return Reading(talk.model, talk.session, once=once, operation=OPERATION, **facts)
 
 
 def _translated(talk: Talk) -> tuple[Billed, ...]:
