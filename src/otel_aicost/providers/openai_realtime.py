@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.model import Quantity, Status
     from otel_aicost.providers.base import Description
-    from otel_aicost.providers.openai_live import OPERATION, metered
-from otel_aicost.providers.sockets import Sockets
+    from otel_aicost.providers.sockets import Sockets
 
 PCM, G711 = 48_000, 8_000
 """Bytes in a second: 24 kHz of 16 bits, and the two kinds of G.711."""
