@@ -48,7 +48,8 @@ class Pending:
 
     __slots__ = ("asked", "injected", "opened", "responded", "route")
 
-    def __init__(self, sink: Sink, call: Call, route: Route, asked: Json) -> None:
+    def __init__(self, sink: Sink, call: Call, route: Route | None, asked: Json) -> None:
+        """`route` is that of an HTTP request; other calls end elsewhere than in an `exchange`."""
         self.opened: OpenCall = sink.begin(call, asked)
         self.route = route
         self.asked = asked
@@ -72,6 +73,9 @@ class Pending:
 
     def exchange(self) -> Exchange:
         """A successful response is here: what reads it and finishes the call. One for each billable response."""
+        if self.route is None:
+            msg = "no HTTP request has no response"
+            raise TypeError(msg)
         self.responded = True
         return Exchange(self.opened, self.route.provider, self.route.endpoint, self.asked, self.route.path)
 

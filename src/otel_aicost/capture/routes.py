@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.providers.base import Endpoint, Provider, Sent
 
-DEFAULT_PORTS = {"https": 443, "http": 80}
+DEFAULT_PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
 _KEPT = 1024
 
 
