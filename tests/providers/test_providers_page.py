@@ -31,9 +31,10 @@ def test_every_link_leads_somewhere():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_sdk_has_a_test_of_its_own(name):
-    """A test file imports it."""
+def test_every_sdk_is_tested(name):
+    """A test file imports it, and a group of dependencies pins its version."""
     assert tested.tests_of_sdk(name)
+    assert tested.package(name) in tested.versions()
 
 
 def test_the_page_has_everything():

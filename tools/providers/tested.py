@@ -68,12 +68,13 @@ def tests_of_sdk(sdk: str) -> list[str]:
 
 
 def tests_of_provider(name: str, module: str) -> list[str]:
-    """The test files that import the file of a provider, or name it."""
+    """The test files that import the file of a provider, or name it; a plain word (`lambda`) may mean anything."""
     imported = f"otel_aicost.providers.{module}"
+    named = {name} if "." in name or name == module else set()
     return _gathered(
         path
         for path in _tests("providers", "sdks", "older_sdks")
-        if path.name not in EVERYWHERE and (imported in _words(path).imports or name in _words(path).strings)
+        if path.name not in EVERYWHERE and (imported in _words(path).imports or named & _words(path).strings)
     )
 
 
