@@ -116,7 +116,7 @@ GOLDEN = [
     (
         "voyage_ai",
         "voyage-multimodal-3.5",
-        {"input_tokens": 4571, "input_text_tokens": 1000, "input_image_pixels": 2 * MILLION},
+        {"input_tokens": 4571, "input_text_tokens": 1000, "input_pixels": 2 * MILLION},
         {},
         TODAY,
         "0.00132",

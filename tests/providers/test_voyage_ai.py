@@ -50,9 +50,9 @@ def test_pictures_are_counted_in_pixels():
     assert _read("/v1/multimodalembeddings", SEEN).usage == {
         "input_tokens": 4571,
         "input_text_tokens": 1000,
-        "input_image_pixels": 2_000_000,
+        "input_pixels": 2_000_000,
     }
-    assert _read("/v1/multimodalembeddings", {**SEEN, "video_pixels": 5}).usage["input_video_pixels"] == 5
+    assert _read("/v1/multimodalembeddings", {**SEEN, "video_pixels": 5}).usage["input_pixels"] == 2_000_005
 
 
 def test_a_total_of_pictures_is_no_usage():

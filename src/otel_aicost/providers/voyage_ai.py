@@ -19,10 +19,9 @@ from otel_aicost.providers.base import (
 USAGE: Fields = (
     ("input_tokens", ("total_tokens",)),
     ("input_text_tokens", ("text_tokens",)),
-    ("input_image_pixels", ("image_pixels",)),
-    ("input_video_pixels", ("video_pixels",)),
 )
 """https://docs.voyageai.com/reference/multimodal-embeddings-api; texts alone have but a total."""
+PIXELS: Fields = (("images", ("image_pixels",)), ("videos", ("video_pixels",)))
 
 
 def describe(sent: Sent) -> Description:
@@ -33,12 +32,12 @@ def describe(sent: Sent) -> Description:
 def read(body: Json) -> Reading:
     """The answer of any endpoint."""
     model = text(body.get("model"))
+    usage = mapping(body.get("usage"))
     try:
-        counted = quantities(mapping(body.get("usage")), USAGE)
+        counted, pixels = quantities(usage, USAGE), sum(quantities(usage, PIXELS).values())
     except AbsurdUsageError as error:
         return Reading(model, invalid=str(error))
-    used = {meter: amount for meter, amount in counted.items() if amount or meter == "input_tokens"}
-    return Reading(model, usage=used or None)
+    return Reading(model, usage={**counted, "input_pixels": pixels} if pixels else counted or None)
 
 
 def read_multimodal(body: Json) -> Reading:
