@@ -43,7 +43,7 @@ class _Request(Pending):
     def answered(self, response: Any, resends: int = 0) -> None:  # noqa: ANN401
         host = response.request.url.host
         call, provider = self.opened.call, provider_of(host, response.request.url.port, {})
-        if host != call.host and provider is not COMPATIBLE:
+        if host != call.host and provider is not COMPATIBLE and self.route is not None:
             self.route = self.route._replace(provider=provider)
             self.opened.call = replace(
                 call, provider=provider.name, host=host, priced_by_request=provider.priced_by_request
