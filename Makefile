@@ -7,6 +7,8 @@ RENDER := tools/render
 BOARDS := overview budgets chargeback models engineering health
 RENDER_OPTIONS ?=
 OLDEST := .venv-oldest
+OLDEST_OTHERS := .venv-oldest-others
+OLDER := .venv-older
 PIP := -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo stack up down test lint check bench accuracy dashboards pictures postgresql prometheus clean
@@ -28,9 +30,12 @@ up: ## The same with Grafana, Tempo and PostgreSQL, in Docker: http://127.0.0.1:
 down: ## End it, and delete its data.
 	docker compose down --volumes
 
-test: lint postgresql prometheus $(VENV)/.ready $(OLDEST)/.ready ## Lint, type-check, and run all tests on the newest and the oldest SDKs.
+test: lint postgresql prometheus $(VENV)/.ready $(OLDEST)/.ready $(OLDEST_OTHERS)/.ready $(OLDER)/.ready ## Lint, type-check, and run all tests on the newest and the oldest SDKs.
 	$(VENV)/bin/python -m pytest
 	$(OLDEST)/bin/python -m pytest tests/capture tests/providers tests/testing --ignore tests/testing/test_demo.py
+	$(OLDEST_OTHERS)/bin/python -m pytest tests/sdks
+	# LiteLLM warns of itself, and leaves connections open.
+	$(OLDER)/bin/python -m pytest -W default --disable-warnings tests/older_sdks
 
 lint: $(VENV)/.ready ## Style, types, layers and dashboards.
 	$(VENV)/bin/ruff check .
@@ -62,7 +67,7 @@ prometheus: ## Fetch Prometheus and Alertmanager for the tests and `make stack`,
 	@scripts/get-prometheus
 
 clean: ## Remove the environments and caches.
-	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis $(RENDER)/node_modules
+	rm -rf $(VENV) $(OLDEST) $(OLDEST_OTHERS) $(OLDER) .mypy_cache .ruff_cache .pytest_cache .hypothesis $(RENDER)/node_modules
 
 $(VENV)/.ready: pyproject.toml
 	@echo "Setting up $(VENV): the newest SDKs and the development tools (about a minute) ..."
@@ -76,6 +81,20 @@ $(OLDEST)/.ready: pyproject.toml
 	@$(PYTHON) -m venv $(OLDEST)
 	@$(OLDEST)/bin/python $(PIP) install "pip>=25.1"
 	@$(OLDEST)/bin/python $(PIP) install --editable . --group dev-oldest
+	@touch $@
+
+$(OLDEST_OTHERS)/.ready: pyproject.toml
+	@echo "Setting up $(OLDEST_OTHERS): the oldest supported SDKs of other providers ..."
+	@$(PYTHON) -m venv $(OLDEST_OTHERS)
+	@$(OLDEST_OTHERS)/bin/python $(PIP) install "pip>=25.1"
+	@$(OLDEST_OTHERS)/bin/python $(PIP) install --editable . --group dev-oldest-others
+	@touch $@
+
+$(OLDER)/.ready: pyproject.toml
+	@echo "Setting up $(OLDER): LiteLLM, LangChain and other instrumentations, with the SDKs they need ..."
+	@$(PYTHON) -m venv $(OLDER)
+	@$(OLDER)/bin/python $(PIP) install "pip>=25.1"
+	@$(OLDER)/bin/python $(PIP) install --editable . --group dev-older
 	@touch $@
 
 $(RENDER)/node_modules/.ready: $(RENDER)/package-lock.json

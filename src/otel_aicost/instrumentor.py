@@ -100,6 +100,20 @@ def start(settings: Settings) -> Pipeline:
     return _pipeline
 
 
+def recorder(settings: Settings) -> Pipeline:
+    """A pipeline for records that were made elsewhere: ledger, budgets and alerts, and nothing of a running program.
+
+    The caller closes it. Without a ledger (`settings.ledger` is `None`) it prices, and writes nowhere.
+    """
+    plans = Plans(settings.config, lambda: config.load_budgets(settings))
+    writer = _writer(settings, plans.now().lease_seconds)
+    alerts = _alerts(settings, plans, writer)
+    observers: list[Observer] = [] if writer is None else [LedgerObserver(writer)]
+    if alerts is not None:
+        observers.append(alerts)
+    return Pipeline(settings, lambda: load_prices(settings), None, observers, _budgets(plans, writer, alerts))
+
+
 def stop() -> None:
     """Close the pipeline of this process, if there is one; waits at most `EXIT_SECONDS`."""
     global _pipeline, _port

@@ -372,6 +372,15 @@ class Pipeline:
         self._hand_on(record, opened.tracks, None, self._charge(opened, record))
         return record
 
+    def enter(self, record: Record) -> None:
+        """Hand on a record that was made elsewhere; it is held against the budgets of its own time."""
+        settlement = None
+        if self._budgets is not None:
+            about = (record.provider, record.request_model or record.response_model or "", record.operation)
+            subject = Subject(*about, record.service, record.tags, record.trace_id)
+            settlement = self._budgets.charge(record, subject)
+        self._hand_on(record, (), None, settlement)
+
     def watched_by(self, watcher: Watcher) -> None:
         """Tell `watcher` of calls from now on."""
         self._watcher = watcher

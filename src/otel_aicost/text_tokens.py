@@ -15,7 +15,18 @@ BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
 """What the frame of a chat message costs."""
 _ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{4}|.)")
-_PROMPT_KEYS = ("messages", "input", "prompt", "system", "instructions", "tools", "contents")
+_PROMPT_KEYS = (
+    "messages",
+    "input",
+    "prompt",
+    "system",
+    "instructions",
+    "tools",
+    "contents",
+    "systemInstruction",
+    "requests",
+    "instances",
+)
 
 
 def tokens_in(stream: bytes, keys: tuple[str, ...]) -> int:
@@ -64,7 +75,7 @@ def _text_size(value: Any, depth: int) -> int:  # noqa: ANN401
         return sum(
             _text_size(item, depth + 1)
             for key, item in value.items()
-            if key not in {"data", "file_data", "image_url", "input_audio", "role", "type", "id"}
+            if key not in {"data", "file_data", "image_url", "input_audio", "bytesBase64Encoded", "role", "type", "id"}
         )
     if isinstance(value, (list, tuple)):
         return sum(_text_size(item, depth + 1) for item in value)

@@ -61,6 +61,10 @@ EXCLUDED = {
             *(f"AsyncEvents.{method}" for method in ("__init__", "__aiter__", "__anext__", "aclose")),
         )
     },
+    **{
+        f"capture.google_genai.{name}": THROUGH
+        for name in (*(f"_Begun.{method}" for method in ("__init__", "__iter__", "__next__", "close")),)
+    },
     "capture.events.looked": GUARD,
     "capture.events.ended": GUARD,
     "capture.body._end": GUARD,

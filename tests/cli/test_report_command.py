@@ -162,3 +162,32 @@ def test_an_empty_ledger_knows_no_tags(aicost, tmp_path):
     result = aicost("report", "--by", "feature", "--ledger", write(tmp_path / "empty.db"))
     assert result.exit_code == 0
     assert result.stdout.startswith("No calls")
+
+
+@pytest.mark.parametrize("command", ["report", "calls", "export"])
+@pytest.mark.parametrize("key", ["job", "batch", "pr"])
+def test_job_batch_and_pr(aicost, tmp_path, command, key):
+    """A job, a batch or a pull request can be asked for by its own option, which stands for the tag."""
+    path = write(tmp_path / "l.db", record(tags={key: "123"}), record(tags={key: "124"}), record())
+    typed = [command, "--ledger", path, "--since", "2026-09-01", "--format", "json"]
+    short, long = (aicost(*typed, *more).stdout for more in ([f"--{key}", "123"], ["--tag", f"{key}=123"]))
+    assert json.loads(short) == json.loads(long)
+    assert json.loads(short)["total"]["calls"] == 1 if command == "report" else short.count('"123"') == 1
+
+
+@pytest.mark.parametrize("key", ["job", "batch", "pr"])
+def test_by_job_batch_and_pr(aicost, tmp_path, key):
+    """Sums can be grouped by them, and combined with other tags."""
+    path = write(tmp_path / "l.db", record(tags={key: "1"}), record(tags={key: "2", "team": "a"}))
+    rows = json.loads(
+        aicost("report", "--ledger", path, "--since", "2026-09-01", "--by", key, "--format", "json").stdout
+    )
+    assert {row[key] for row in rows["groups"]} == {"1", "2"}
+    both = aicost("export", "--ledger", path, f"--{key}", "2", "--tag", "team=a", "--format", "jsonl").stdout
+    assert len(both.splitlines()) == 1
+
+
+def test_a_pull_request_nobody_tagged(aicost, tmp_path):
+    """Where no call has such a tag, that is told."""
+    result = aicost("report", "--ledger", write(tmp_path / "l.db", record()), "--pr", "1", "--since", "2026-09-01")
+    assert (result.exit_code, "no call in the ledger has a tag 'pr'" in result.stderr) == (2, True)

@@ -27,8 +27,8 @@ ON_EXCEED: Final[tuple[OnExceed, ...]] = ("warn", "block")
 """What is one word; the other is `fallback`, with a model."""
 MODES: Final[tuple[Mode, ...]] = ("balanced", "strict")
 ON_STORE_DOWN: Final[tuple[OnStoreDown, ...]] = ("open", "closed", "local")
-REPLACEABLE: Final = "chat"
-"""The operation whose model a fallback replaces, unless the budget matches another."""
+REPLACEABLE: Final = ("chat", "generate_content")
+"""The operations whose model a fallback replaces, unless the budget matches another: one thing under two names."""
 
 LEASE_SECONDS: Final = 60.0
 """How long what a killed process had reserved stays reserved."""
@@ -131,9 +131,9 @@ class Budget:
         return self.blocks and self.when_down == "local"
 
     @property
-    def replaced_operation(self) -> str:
-        """The operation of the calls in which its fallback may take the place of the model."""
-        return self.match.operation or REPLACEABLE
+    def replaced_operations(self) -> tuple[str, ...]:
+        """The operations of the calls in which its fallback may take the place of the model."""
+        return (self.match.operation,) if self.match.operation else REPLACEABLE
 
     def key(self, subject: Subject) -> str | None:
         """The key of the call's window: `""` where there is one for all, `None` if the budget is not concerned."""

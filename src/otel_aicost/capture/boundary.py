@@ -80,6 +80,15 @@ class Pending:
         if response.is_success:
             self.exchange().respond(response, resends, injected=self.injected)
 
+    def answered(self, response: Any, resends: int = 0) -> None:  # noqa: ANN401 - of httpx or httpx2
+        """An HTTP response of any status is here: a refusal that the SDK raises of later is recorded by its status."""
+        if response.is_success:
+            self.respond(response, resends)
+            return
+        self.responded = True
+        status = str(response.status_code)
+        self.opened.finish(Outcome("error", "none", error_type=status, ended_ticks=time.perf_counter_ns()))
+
     def fail(self, error: BaseException) -> None:
         """The request raised; a response that came before it has its own record."""
         if not self.responded:

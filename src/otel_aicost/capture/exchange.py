@@ -112,6 +112,8 @@ class Exchange:
         try:
             if self._endpoint.headers is not None:
                 body = {**self._endpoint.headers(self._headers), **(body or {})}
+            if self._endpoint.asked is not None and body is not None:
+                body = {**self._endpoint.asked(self._asked), **body}
             return Reading() if body is None else self._endpoint.read(self._provider.adapt(body))
         except Exception as failure:  # noqa: BLE001 - as above
             faults.report("capture.body", failure)

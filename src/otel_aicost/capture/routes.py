@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -65,8 +66,11 @@ class Routes:
         there = urlsplit(url)
         host, port = there.hostname or "", there.port or DEFAULT_PORTS.get(there.scheme)
         provider = provider_of(host, port, mapped)
-        if provider is COMPATIBLE and self._home is not None:
-            provider = self._home
+        if self._home is not None:
+            if provider is COMPATIBLE:
+                provider = self._home
+            elif provider.name not in BY_NAME:  # a gateway of the user's that speaks the dialect of this SDK
+                provider = replace(self._home, name=provider.name)
         return provider, host, port, there.path
 
 

@@ -21,6 +21,9 @@ class Sdk(NamedTuple):
 SDKS: tuple[Sdk, ...] = (
     Sdk("openai", "stainless", "openai._base_client"),
     Sdk("anthropic", "stainless", "anthropic._base_client"),
+    Sdk("google.genai", "google_genai", "google.genai._api_client", home="gcp.gemini"),
+    Sdk("google.genai", "google_genai", "google.genai._gaos.basesdk", home="gcp.gemini"),
+    Sdk("google.genai", "stainless", "google.genai._interactions._base_client", home="gcp.gemini"),  # until 2
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),

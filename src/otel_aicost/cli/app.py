@@ -15,8 +15,11 @@ from otel_aicost.cli.calls import calls
 from otel_aicost.cli.doctor import doctor
 from otel_aicost.cli.estimate import estimate
 from otel_aicost.cli.export import export
+from otel_aicost.cli.import_files import import_files
 from otel_aicost.cli.ledger import ledger
 from otel_aicost.cli.prices import prices
+from otel_aicost.cli.reconcile import reconcile
+from otel_aicost.cli.record import record
 from otel_aicost.cli.report import report
 from otel_aicost.cli.reprice import reprice
 from otel_aicost.cli.serve import serve
@@ -116,7 +119,22 @@ def app() -> None:
     """What the AI calls of your programs cost: read from the ledger that instrumented programs write."""
 
 
-for _command in (report, calls, export, budgets, alerts, prices, reprice, estimate, ledger, serve, doctor):
+for _command in (
+    report,
+    calls,
+    export,
+    budgets,
+    alerts,
+    prices,
+    reprice,
+    estimate,
+    record,
+    import_files,
+    reconcile,
+    ledger,
+    serve,
+    doctor,
+):
     app.add_command(_command)
 
 

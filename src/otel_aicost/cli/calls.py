@@ -29,6 +29,7 @@ Examples:
   aicost calls --provider anthropic --status error --days 7
   aicost calls --tag feature=search --limit 200 --format json
   aicost calls --unpriced
+  aicost calls --job nightly --batch 2026-11-21
   aicost calls --id 01990000-0000-7000-8000-00000000002a
 
 Calls older than OTEL_AICOST_RETENTION_DAYS are no longer single calls; `aicost report` still counts them."""

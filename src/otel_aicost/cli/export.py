@@ -28,6 +28,7 @@ Examples:
   aicost export --output calls.csv
   aicost export --since 2026-11-01 --until 2026-11-30 --format jsonl | gzip > november.jsonl.gz
   aicost export --tag team=search --format json --output search.json --force
+  aicost export --pr 123 --format jsonl
 
 Rows of kind `call` are single calls. Rows of kind `day` stand for calls older than
 OTEL_AICOST_RETENTION_DAYS: `calls` of them that were alike, with their sums. Add up `cost_usd` over both.""",

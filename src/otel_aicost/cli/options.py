@@ -26,6 +26,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 YEARS = range(1970, 2262)
 """What fits the ledger's nanoseconds."""
+SHORT = {"job": "job", "batch": "batch", "pr": "pull request"}
+"""Tags with an option of their own, and what they stand for."""
 
 
 def _day(_context: click.Context, _parameter: click.Parameter, text: str | None) -> date | None:
@@ -56,7 +58,10 @@ def day_option(name: str, **more: Any) -> Callable[[F], F]:  # noqa: ANN401 - of
     return click.option(name, callback=_day, metavar="DATE", **more)
 
 
-def _tags(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def tags_given(
+    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """`key=value` as pairs."""
     pairs = []
     for text in texts:
         key, equals, value = text.partition("=")
@@ -88,10 +93,14 @@ def filters(command: F) -> F:
         click.option(
             "--tag",
             "tags",
-            callback=_tags,
+            callback=tags_given,
             multiple=True,
             metavar="KEY=VALUE",
             help="Only calls with this tag; may be repeated.",
+        ),
+        *(
+            click.option(f"--{key}", metavar="VALUE", help=f"Only calls of this {of}: --tag {key}=VALUE.")
+            for key, of in SHORT.items()
         ),
     )
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
@@ -157,7 +166,8 @@ def chosen(options: dict[str, Any], default_days: int | None = None) -> Filter:
     if days is not None:
         until = today()
         since = max(until - timedelta(days=days - 1), date(YEARS[0], 1, 1))
-    return Filter(since=since, until=until, **options)
+    short = [(key, value) for key in SHORT if (value := options.pop(key, None)) is not None]
+    return Filter(since=since, until=until, tags=(*options.pop("tags", ()), *short), **options)
 
 
 def opened(path: Path | Server | None) -> Ledger:

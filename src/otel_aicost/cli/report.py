@@ -45,6 +45,7 @@ Examples:
   aicost report --days 7 --by feature,model
   aicost report --since 2026-11-01 --until 2026-11-30 --by user --top 20
   aicost report --by day --model 'claude-*' --tag team=search --format csv
+  aicost report --pr 123 --by model             what the work on a pull request cost
 
 Without --since, --until and --days: the last 30 days. Days are days of UTC.""",
 )

@@ -23,8 +23,8 @@ def fallen_back(call: Call, line: Line, price: Pricing) -> Call | str:
     budget = line.budget
     if not call.replaceable:
         return "the body of the request does not name the model"
-    if call.operation != budget.replaced_operation:
-        return f"the call is no {budget.replaced_operation}, but {call.operation}"
+    if call.operation not in budget.replaced_operations:
+        return f"the call is no {budget.replaced_operations[0]}, but {call.operation}"
     told = {names.AICOST_BUDGET: budget.name, names.AICOST_BUDGET_KEY: line.key or None}
     changed = replace(
         call,

@@ -95,6 +95,8 @@ class Endpoint:
     """What the request tells is billed beside what the response tells, and not only where that tells nothing."""
     headers: Callable[[Mapping[str, str]], Json] | None = None
     """What the headers of a response tell, laid under its body; their names are in lower case."""
+    asked: Callable[[Json], Json] | None = None
+    """What the body of the request alone tells of what the response will cost, laid under its body."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,6 @@ PROVIDERS = (
     Provider("fireworks", hosts=("api.fireworks.ai",)),
     Provider("mistral_ai", hosts=("api.mistral.ai", "api.*.mistral.ai", "codestral.mistral.ai")),
     Provider("cohere", hosts=("api.cohere.com", "api.cohere.ai")),
-    Provider("gcp.gemini", hosts=("generativelanguage.googleapis.com",)),
     Provider("deepinfra", hosts=("api.deepinfra.com",)),
     Provider("cerebras", hosts=("api.cerebras.ai",)),
     Provider("sambanova", hosts=("api.sambanova.ai",)),

@@ -137,3 +137,49 @@ def anthropic_delta(stated: object) -> object:
     if not isinstance(stated, Mapping):
         return stated
     return {key: stated[key] for key in ANTHROPIC_DELTA if key in stated}
+
+
+def google(usage: Usage) -> dict[str, Any]:
+    """Gemini: thoughts stand beside the answer, not inside of it."""
+    sent = {"AUDIO": usage.input_audio_tokens, "IMAGE": usage.input_image_tokens}
+    made = {"AUDIO": usage.output_audio_tokens, "IMAGE": usage.output_image_tokens}
+    answer = usage.output_tokens - usage.reasoning_tokens
+    return {
+        "promptTokenCount": usage.input_tokens,
+        "candidatesTokenCount": answer,
+        "totalTokenCount": usage.input_tokens + usage.output_tokens,
+        "promptTokensDetails": _modalities(usage.input_tokens, sent),
+        "candidatesTokensDetails": _modalities(answer, made),
+        **({"thoughtsTokenCount": usage.reasoning_tokens} if usage.reasoning_tokens else {}),
+        **(
+            {
+                "cachedContentTokenCount": usage.cache_read_tokens,
+                "cacheTokensDetails": _modalities(usage.cache_read_tokens, {}),
+            }
+            if usage.cache_read_tokens
+            else {}
+        ),
+    }
+
+
+def _modalities(total: int, others: Mapping[str, int]) -> list[dict[str, Any]]:
+    counts = {"TEXT": total - sum(others.values()), **others}
+    return [{"modality": kind, "tokenCount": count} for kind, count in counts.items() if count]
+
+
+def interaction(usage: Usage) -> dict[str, Any]:
+    """Google's Interactions."""
+    return {
+        "total_input_tokens": usage.input_tokens,
+        "input_tokens_by_modality": [{"modality": "text", "tokens": usage.input_tokens}],
+        "total_cached_tokens": usage.cache_read_tokens,
+        "total_output_tokens": usage.output_tokens - usage.reasoning_tokens,
+        "total_thought_tokens": usage.reasoning_tokens,
+        "total_tool_use_tokens": 0,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        **(
+            {"grounding_tool_count": [{"type": "google_search", "count": usage.web_searches}]}
+            if usage.web_searches
+            else {}
+        ),
+    }

@@ -8,7 +8,20 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-PROMPT_KEYS = ("system", "instructions", "messages", "input", "prompt", "content", "text")
+PROMPT_KEYS = (
+    "system",
+    "systemInstruction",
+    "instructions",
+    "messages",
+    "contents",
+    "requests",
+    "instances",
+    "input",
+    "prompt",
+    "content",
+    "parts",
+    "text",
+)
 """Where the words of a prompt stand, in all the dialects."""
 
 

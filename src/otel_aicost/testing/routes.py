@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from otel_aicost.testing import anthropic_wire, maps_wire, openai_audio, openai_chat, openai_images, openai_responses
+from otel_aicost.testing import (
+    anthropic_wire,
+    google_wire,
+    maps_wire,
+    openai_audio,
+    openai_chat,
+    openai_images,
+    openai_responses,
+)
 from otel_aicost.testing import openai_vectors as vectors
 from otel_aicost.testing.exchange import Answer, Exchange
 
@@ -57,6 +65,19 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
     ("POST", r"/images/generations", "openai", openai_images.generations),
     ("POST", r"/images/edits", "openai", openai_images.edits),
     ("POST", r"/images/variations", "openai", openai_images.variations),
+    ("POST", r"/(?P<model>[^/:]+):generateContent", "google", google_wire.generate),
+    ("POST", r"/(?P<model>[^/:]+):streamGenerateContent", "google", google_wire.stream),
+    ("POST", r"/(?P<model>[^/:]+):countTokens", "google", google_wire.count_tokens),
+    ("POST", r"/(?P<model>[^/:]+):batchEmbedContents", "google", google_wire.embed),
+    ("POST", r"/(?P<model>[^/:]+):predict", "google", google_wire.predict),
+    ("POST", r"/(?P<model>[^/:]+):predictLongRunning", "google", google_wire.predict_long),
+    ("POST", r"/(?P<model>[^/:]+):fetchPredictOperation", "google", google_wire.operation),
+    ("GET", r"/models/(?P<model>[^/:]+)/operations/[^/]+", "google", google_wire.operation),
+    ("POST", r"/(?P<model>[^/:]+):batchGenerateContent", "google", google_wire.batch),
+    ("GET", r"/batches/(?P<id>(?!batch_)[^/]+)", "google", google_wire.batch_done),
+    ("POST", r"/cachedContents", "google", google_wire.cached_contents),
+    ("POST", r"/interactions", "google", google_wire.interactions),
+    ("GET", r"/interactions/(?P<id>[^/]+)", "google", google_wire.interaction),
     ("GET", r"/maps/api/(place/)?(?P<operation>[a-z]+)/json", "google", maps_wire.legacy),
     ("GET", r"/maps/api/place/photo", "google", maps_wire.photo),
     ("GET", r"/v1/(snapToRoads|nearestRoads|speedLimits)", "google", maps_wire.roads),
