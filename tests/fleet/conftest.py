@@ -21,6 +21,7 @@ HEAD = """
 import os, sys, threading, time
 from pathlib import Path
 from budgets.lines import line, settle, taking
+from fleet.load import at_ease
 from otel_aicost.config import server
 from otel_aicost.ledger.fleet import Fleet
 from records import record
