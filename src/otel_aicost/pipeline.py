@@ -262,7 +262,7 @@ class Pipeline:
         if reading.others:
             self._finish_parts(opened, outcome)
             return
-        nothing = opened.call.only_with_usage and not reading.usage
+        nothing = opened.call.only_with_usage and not reading.usage and reading.invalid is None
         if nothing or reading.pending or self._counted(opened.call, reading):
             opened.abandon()
             return
@@ -419,7 +419,7 @@ class Pipeline:
         if outcome.resends:
             parameters = {**parameters, "http.request.resend_count": outcome.resends}
         first = outcome.first_chunk_ticks
-        past = reading.at_ns is not None  # when it ran is known, and how long it took is not
+        past = call.past or reading.at_ns is not None  # how long it took is not known
         return Record(
             id=_id(opened, reading),
             started_ns=_billed_ns(call, reading),

@@ -23,9 +23,13 @@ _PROMPT_KEYS = (
     "instructions",
     "tools",
     "contents",
+    "inputText",
+    "message",
+    "texts",
     "systemInstruction",
     "requests",
     "instances",
+    *("inputs", "texts", "message", "chat_history", "preamble", "query", "documents"),
 )
 
 

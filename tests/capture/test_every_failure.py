@@ -40,6 +40,12 @@ GUARD = "it is the guard itself"
 LOOP = "the loop of the background thread, which nothing of the application waits for"
 EXCLUDED = {
     "capture.stainless._process_response": THROUGH,
+    "capture.ollama._streams": THROUGH,
+    **{f"capture.streaming.Opening.{name}": THROUGH for name in ("__enter__", "__exit__", "__aenter__", "__aexit__")},
+    **{f"capture.ollama.{name}": THROUGH for name in ("_Http.stream", "_StandIn.__getattr__")},
+    **{f"capture.websocket._Connections.{name}": THROUGH for name in ("received", "received_async", "closed")},
+    **{f"capture.google_live._Sessions.{name}": THROUGH for name in ("received", "opened")},
+    "capture.conversations.Conversation.drop": GUARD,
     "capture.boundary.attempt": GUARD,
     "capture.boundary._admitted": GUARD,
     "capture.boundary._admitted_async": GUARD,
@@ -59,6 +65,15 @@ EXCLUDED = {
         for name in (
             *(f"Events.{method}" for method in ("__init__", "__iter__", "__next__", "close")),
             *(f"AsyncEvents.{method}" for method in ("__init__", "__aiter__", "__anext__", "aclose")),
+        )
+    },
+    "capture.botocore_events._Messages.__next__": THROUGH,
+    "capture.botocore_events._AsyncMessages.__anext__": THROUGH,
+    **{
+        f"capture.botocore_bodies.{name}": THROUGH
+        for name in (
+            *("_Chunks.__init__", "_Chunks.__iter__", "_Chunks.__next__"),
+            *("_read_async", "_readinto_async", "_close_async"),
         )
     },
     **{

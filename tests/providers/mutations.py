@@ -14,6 +14,7 @@ from otel_aicost import providers
 from otel_aicost.testing import Reply, ToolCall, Usage
 from otel_aicost.testing.answering import Answering
 from otel_aicost.testing.request import Request
+from providers.bodies import BODIES
 
 if TYPE_CHECKING:
     import random
@@ -103,6 +104,7 @@ def seeds() -> tuple[dict[str, Any], ...]:
             value = _json(line.removeprefix(b"data: "))
             if value is not None:
                 found.append(value)
+    found += [body for _, body in BODIES]
     assert len(found) > 20
     return tuple(found)
 

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from otel_aicost.providers import BY_NAME, COMPATIBLE, ENDPOINTS, PROVIDERS, STORED, UNKNOWN, endpoint_of, provider_of
+from otel_aicost.providers import (
+    BY_NAME,
+    COMPATIBLE,
+    ENDPOINTS,
+    POLLS,
+    PROVIDERS,
+    STORED,
+    UNKNOWN,
+    endpoint_of,
+    poll_of,
+    provider_of,
+)
+
+if TYPE_CHECKING:
+    from otel_aicost.providers.base import Endpoint
 
 HOSTS = {
     "api.openai.com": "openai",
@@ -63,7 +79,7 @@ HOSTS = {
     "ai-gateway.helicone.ai": "helicone",
     "nano-gpt.com": "nano_gpt",
     "api.poe.com": "poe",
-    "ollama.com": "ollama",
+    "ollama.com": "ollama_cloud",
 }
 
 
@@ -177,7 +193,7 @@ def test_a_free_endpoint_is_free(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/tomorrow", "/files", "/v1/messages/batches", "/fine_tuning/jobs", "/threads/t/runs", "/", ""]
+    "path", ["/tomorrow", "/files", "/v1/files", "/threads", "/threads/t/messages", "/videos/characters", "/", ""]
 )
 def test_a_path_nobody_knows_is_unknown(path: str) -> None:
     """Recorded only with a usage."""
@@ -195,3 +211,14 @@ def test_a_change_of_something_stored_is_no_call(path: str) -> None:
 def test_every_endpoint_is_found_by_its_own_path() -> None:
     """The table does not shadow itself."""
     assert all(endpoint_of(path) is endpoint for path, endpoint in ENDPOINTS.items())
+    assert all(endpoint_of(path.replace("*", "x_1")) is endpoint for path, endpoint in ENDPOINTS.items())
+    assert all(poll_of(path.replace("*", "x_1")) is endpoint for path, endpoint in POLLS.items())
+
+
+@pytest.mark.parametrize("endpoint", POLLS.values())
+def test_a_poll_counts_only_what_it_finds(endpoint: Endpoint) -> None:
+    """No budget can stop it, and most of what is fetched was counted when it was made."""
+    assert endpoint.past
+    assert endpoint.only_with_usage
+    assert not endpoint.read({}).usage
+    assert not endpoint.read({}).others

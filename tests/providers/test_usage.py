@@ -65,8 +65,11 @@ def test_the_tools_of_a_response_are_counted() -> None:
         {"type": "message"},
     ]
     usage = {"input_tokens": 1, "output_tokens": 1}
-    found = openai.read({"usage": usage, "output": output}).usage or {}
-    assert (found["web_searches"], found["file_searches"], found["code_executions"]) == (2, 1, 1)
+    reading = openai.read({"usage": usage, "output": output})
+    found = reading.usage or {}
+    assert (found["web_searches"], found["file_searches"]) == (2, 1)
+    (container,) = reading.others  # the tokens have a price without it
+    assert (container.usage, container.once) == ({"code_executions": 1}, "container:c1")
     stated = (
         openai.read({"usage": usage, "output": output, "tool_usage": {"web_search": {"num_requests": 5}}}).usage or {}
     )
@@ -159,7 +162,7 @@ def test_anthropics_input_holds_the_cache() -> None:
 
 
 def test_the_rounds_of_a_message_are_added_up() -> None:
-    """The totals leave some of them out."""
+    """The totals leave some of them out, and are not added to them."""
     rounds = [
         {"type": "compaction", "input_tokens": 500, "output_tokens": 50},
         {
@@ -255,7 +258,7 @@ def test_no_body_makes_reading_it_fail(body: Any, endpoint: Endpoint, provider: 
         endpoint.usage_request.ask(body)
     assert reading.usage is None or reading.usage
     for meter, amount in (reading.usage or {}).items():
-        assert meter in METERS or meter in {"image_tool_tokens", "other_model_tokens"}
+        assert meter in METERS or meter in {"image_tool_tokens", "training_jobs"}
         assert amount >= 0
         assert Decimal(amount).is_finite()
     assert reading.cost is None or (reading.cost.is_finite() and reading.cost >= 0)
@@ -264,10 +267,10 @@ def test_no_body_makes_reading_it_fail(body: Any, endpoint: Endpoint, provider: 
 def test_names_that_are_no_names_are_counted_all_the_same() -> None:
     """A container or a model that is a list or an object."""
     output = [{"type": "code_interpreter_call", "container_id": ["c"]}, {"type": "code_interpreter_call"}]
-    usage = openai.read({"usage": {"input_tokens": 1}, "output": output}).usage or {}
-    assert usage["code_executions"] == 2
+    assert len(openai.read({"usage": {"input_tokens": 1}, "output": output}).others) == 1
     rounds = [{"input_tokens": 1, "model": {}}, {"input_tokens": 2, "model": []}]
     assert (anthropic.read({"usage": {"iterations": rounds}}).usage or {})["input_tokens"] == 3
+    assert openai.read_response({"id": [], "background": True}).once is None
 
 
 def test_the_first_spelling_wins() -> None:

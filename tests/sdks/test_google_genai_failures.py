@@ -17,7 +17,11 @@ from otel_aicost.testing import Reply, Usage
 FLASH = "gemini-2.5-flash"
 OURS = ("capture.google_genai.", "providers.google_", "providers.gemini.", "providers.vertex_ai.")
 NAMES = sorted(name for name in FUNCTIONS if name.startswith(OURS) and name not in EXCLUDED)
-pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession"),  # the SDK's own
+    pytest.mark.filterwarnings("ignore:.*[iI]nteractions.* experimental"),
+    pytest.mark.filterwarnings("ignore:Async interactions client cannot use aiohttp"),
+]
 
 
 @pytest.fixture(scope="module")

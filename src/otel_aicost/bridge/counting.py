@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
 
     from otel_aicost.pipeline import Pipeline
 
@@ -83,36 +84,41 @@ class Bridge:
             self._count(span, told, tags)
 
     def _call_of(self, span: ReadableSpan) -> Told | None:
-        here, parent = span.context, span.parent
-        if here is None:
+        """What a span tells of a call, if that is to be counted; else `None`."""
+        if span.context is None:
             return None
-        place = (here.trace_id, here.span_id)
-        scope = span.instrumentation_scope
-        attributes = span.attributes or {}
-        ours = scope is not None and scope.name == names.SCOPE
+        scope, attributes = span.instrumentation_scope, span.attributes or {}
         name = scope.name if scope is not None else ""
+        ours = name == names.SCOPE
         told = None if ours else told_of(attributes, emitter_of(name, _version(scope)))
         with self._lock:
-            seen = (
-                ours
-                or names.AICOST_RECORD_ID in attributes
-                or place in self._paid
-                or (told is not None and told.response_id in self._responses)
-            )
-            inside = parent is not None and (parent.trace_id, parent.span_id) in self._counted
-            counts = told is not None and not seen and not inside and place not in self._counted
-            if counts and told is not None:
-                sighting = Sighting(
-                    name, span.start_time or 0, span.end_time or 0, models(told.request_model, told.response_model)
-                )
-                counts = not self._sightings.holds(told.usage, sighting)
-                if counts:  # what was told twice is not to stand in the way of the next call
-                    self._sightings.add(told.usage, sighting)
-            if (seen or counts) and parent is not None:
-                self._paid.add((parent.trace_id, parent.span_id))
-            if counts:
-                self._counted.add(place)
-        return told if counts else None
+            if ours or names.AICOST_RECORD_ID in attributes or self._is_container(span):
+                self._contained_by_parent(span)
+                return None
+            if told is None:
+                return None
+            self._contained_by_parent(span)
+            return told if self._is_new(span, told, name) else None
+
+    def _is_container(self, span: ReadableSpan) -> bool:
+        return _place(span.context) in self._paid
+
+    def _contained_by_parent(self, span: ReadableSpan) -> None:
+        if span.parent is not None:
+            self._paid.add(_place(span.parent))
+
+    def _is_new(self, span: ReadableSpan, told: Told, teller: str) -> bool:
+        """Whether nobody has told of this call before: by its span, the span around it, its id, or its looks."""
+        here, around = _place(span.context), _place(span.parent)
+        if here in self._counted or around in self._counted or told.response_id in self._responses:
+            return False
+        named = models(told.request_model, told.response_model)
+        sighting = Sighting(teller, span.start_time or 0, span.end_time or 0, named)
+        if self._sightings.holds(told.usage, sighting):
+            return False
+        self._sightings.add(told.usage, sighting)  # what was told twice is not to stand in the way of the next call
+        self._counted.add(here)
+        return True
 
     def _count(self, span: ReadableSpan, told: Told, tags: Mapping[str, str]) -> None:
         started, ended = span.start_time or 0, span.end_time or span.start_time or 0
@@ -145,6 +151,10 @@ class Bridge:
             ended_ticks=max(0, ended - started),
         )
         self._pipeline.adopt(call, outcome, Place(trace_id, span_id))
+
+
+def _place(context: SpanContext | None) -> tuple[int, int] | None:
+    return None if context is None else (context.trace_id, context.span_id)
 
 
 def _version(scope: object) -> str | None:

@@ -53,3 +53,6 @@ class Sink(Protocol):
 
     def begin(self, call: Call, body: Mapping[str, Any]) -> OpenCall:
         """A call with this JSON body is about to be sent."""
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do `work` in the background, in the order it was put."""

@@ -48,7 +48,8 @@ class Pending:
 
     __slots__ = ("asked", "injected", "opened", "responded", "route")
 
-    def __init__(self, sink: Sink, call: Call, route: Route, asked: Json) -> None:
+    def __init__(self, sink: Sink, call: Call, route: Route | None, asked: Json) -> None:
+        """`route` is that of an HTTP request; other calls end elsewhere than in an `exchange`."""
         self.opened: OpenCall = sink.begin(call, asked)
         self.route = route
         self.asked = asked
@@ -72,8 +73,11 @@ class Pending:
 
     def exchange(self) -> Exchange:
         """A successful response is here: what reads it and finishes the call. One for each billable response."""
+        if self.route is None:
+            msg = "no HTTP request has no response"
+            raise TypeError(msg)
         self.responded = True
-        return Exchange(self.opened, self.route.provider, self.route.endpoint, self.asked)
+        return Exchange(self.opened, self.route.provider, self.route.endpoint, self.asked, self.route.path)
 
     def respond(self, response: Any, resends: int = 0) -> None:  # noqa: ANN401 - of httpx or httpx2
         """An HTTP response is here: its body is read now if it was, or else as the application reads it."""

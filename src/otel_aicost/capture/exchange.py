@@ -14,29 +14,33 @@ from otel_aicost.model import NO_USAGE, Outcome, Reading
 from otel_aicost.text_tokens import tokens_of_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from otel_aicost.capture import OpenCall
     from otel_aicost.capture.body import End
     from otel_aicost.model import Status, Usage, UsageState
     from otel_aicost.providers.base import Endpoint, Json, Provider
 
+LARGE = 1024 * 1024
+"""Bytes of JSON Lines from which on they are read in the background, a piece of this size at a time."""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Exchange:
     """What was asked, of whom, and what came back."""
 
-    __slots__ = ("_asked", "_endpoint", "_first", "_headers", "_open", "_provider", "_reader", "_resends")
+    __slots__ = ("_asked", "_endpoint", "_first", "_headers", "_open", "_path", "_provider", "_reader", "resends")
 
-    def __init__(self, opened: OpenCall, provider: Provider, endpoint: Endpoint, asked: Json) -> None:
+    def __init__(self, opened: OpenCall, provider: Provider, endpoint: Endpoint, asked: Json, path: str = "") -> None:
         self._open = opened
         self._provider = provider
         self._endpoint = endpoint
         self._asked = asked
+        self._path = path
         self._first: int | None = None
         self._reader: Reader | EventReader | None = None
-        self._resends = 0
+        self.resends = 0
+        """Attempts before the one that was answered."""
         self._headers: Mapping[str, str] = NO_HEADERS
 
     def respond(self, response: Any, resends: int, *, injected: bool) -> None:  # noqa: ANN401 - httpx or httpx2
@@ -45,7 +49,7 @@ class Exchange:
             content: bytes | None = response.content
         except Exception:  # noqa: BLE001 - ResponseNotRead, of httpx or of httpx2
             content = None
-        self._resends = resends
+        self.resends = resends
         if content is not None:
             self.whole(content, response.headers)
             return
@@ -57,15 +61,25 @@ class Exchange:
     def whole(self, content: bytes, headers: Mapping[str, str]) -> None:
         """A response with all of its body; `headers` are found by their names in lower case."""
         endpoint, kind = self._endpoint, headers.get("content-type", "")
-        body: Json | None = None
-        if endpoint.body and (endpoint.lines or "json" in kind):
-            if endpoint.lines:
-                reader = LinesReader()
-                reader.feed(content)
-                body = reader.body(whole=True)
-            else:
-                body = parse_json(content)
-        self.parsed(body, headers)
+        if not endpoint.lines:
+            self.parsed(parse_json(content) if endpoint.body and "json" in kind else None, headers)
+        elif len(content) > LARGE:
+            self._open.later(lambda: self._whole_lines(content))
+        else:
+            self._whole_lines(content)
+
+    def _whole_lines(self, content: bytes) -> None:
+        reader = LinesReader(self._endpoint, self._lines)
+        for start in range(0, len(content), LARGE):
+            reader.feed(content[start : start + LARGE])
+        self.parsed(reader.body(whole=True))
+
+    def _lines(self, lines: list[Json]) -> None:
+        """Lines of a download that goes on; each of them is a response of its own."""
+        self._open.finish(self._outcome(self._read({"lines": lines}), "read", None))
+
+    def _lines_later(self, lines: list[Json]) -> None:
+        self._open.later(lambda: self._lines(lines))
 
     def parsed(self, body: Json | None, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """A response whose body is JSON that was parsed already; `None`: there is nothing to read in it."""
@@ -77,14 +91,19 @@ class Exchange:
         """What looks at a body that is still to come, chunk by chunk."""
         self._open.responding()
         self._headers = headers
-        self._reader = reader_for(headers.get("content-type", ""), self._endpoint)
+        if self._endpoint.lines:
+            self._reader = LinesReader(self._endpoint, self._lines_later)
+        else:
+            self._reader = reader_for(headers.get("content-type", ""), self._endpoint)
         return Observation(self._reader, self._ended, self._first_chunk)
 
-    def watch_events(self, headers: Mapping[str, str] = NO_HEADERS) -> Observation:
+    def watch_events(
+        self, headers: Mapping[str, str] = NO_HEADERS, read_by: Callable[[Endpoint], EventReader] = EventReader
+    ) -> Observation:
         """What looks at events that are still to come, parsed; see `events.Events`."""
         self._open.responding()
         self._headers = headers
-        self._reader = EventReader(self._endpoint)
+        self._reader = read_by(self._endpoint)
         return Observation(self._reader, self._ended, self._first_chunk)
 
     def _first_chunk(self) -> None:
@@ -114,6 +133,8 @@ class Exchange:
                 body = {**self._endpoint.headers(self._headers), **(body or {})}
             if self._endpoint.asked is not None and body is not None:
                 body = {**self._endpoint.asked(self._asked), **body}
+            if self._endpoint.place is not None and body is not None:
+                body = {**self._endpoint.place(self._path), **body}
             return Reading() if body is None else self._endpoint.read(self._provider.adapt(body))
         except Exception as failure:  # noqa: BLE001 - as above
             faults.report("capture.body", failure)
@@ -130,7 +151,7 @@ class Exchange:
             error_type=self._error_type(reading, error),
             ended_ticks=time.perf_counter_ns() if ended is None else ended,
             first_chunk_ticks=self._first,
-            resends=self._resends,
+            resends=self.resends,
         )
 
     def _usage(  # noqa: PLR0911 - one for each state
@@ -143,7 +164,8 @@ class Exchange:
         streamed = self._reader is not None and not isinstance(self._reader, JsonReader)
         if reading.usage is not None and (reading.final or not streamed):
             return "reported", {**known, **reading.usage} if endpoint.adds else reading.usage, False
-        if not endpoint.body:
+        told = known and reading.usage is None and reading.error is None and not endpoint.adds
+        if told or not endpoint.body:  # the request alone tells
             return "reported", known, False
         if endpoint.free or reading.error is not None:
             return "none", NO_USAGE, False

@@ -14,12 +14,18 @@ from otel_aicost.capture.merging import merge
 from otel_aicost.text_tokens import tokens_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from otel_aicost.providers.base import Endpoint, Json
 
 MAX_HELD = 32 * 1024 * 1024
 """Bytes of one JSON body or one stream event that are kept to be parsed; a longer one is let go unread."""
+HELD_LINES = 1024 * 1024
+"""Bytes of JSON Lines that are parsed before they are handed on."""
 HELD_TEXT = 64 * 1024
 """Bytes of stream kept for an estimate before they are counted and let go."""
+NDJSON = ("application/x-ndjson", "application/stream+json")
+"""What streams of JSON Lines are called."""
 OPENING = 2
 """Events at the beginning of a stream that are kept, to know the model if no usage comes; Azure's first names none."""
 
@@ -65,12 +71,67 @@ class JsonReader:
         return 0
 
 
-class LinesReader(JsonReader):
-    """JSON Lines, parsed at the end; a line that is no object is passed over."""
+class LinesReader:
+    """JSON Lines: each is parsed when its end is there, and handed to `take` with a few others; none is kept."""
 
-    def body(self, *, whole: bool) -> Json | None:  # noqa: ARG002 - each line stands for itself
-        lines = b"".join(self._chunks).split(b"\n")
-        return {"lines": [found for line in lines if (found := parse_json(line)) is not None]}
+    error: str | None = None
+
+    def __init__(self, endpoint: Endpoint, take: Callable[[list[Json]], None]) -> None:
+        self.complete = False
+        self._marks = endpoint.marks
+        self._take = take
+        self._lines: list[Json] = []
+        self._size = 0
+        self._rest: list[bytes] = []
+        self._rest_size = 0
+        self._ours: bool | None = None
+        """Whether the first line is one of those that are looked for; `None` before it came."""
+
+    def feed(self, chunk: bytes) -> None:
+        if self._ours is False:
+            return
+        cut = chunk.rfind(b"\n") + 1
+        if cut:
+            whole = b"".join((*self._rest, chunk[:cut]))
+            self._rest, self._rest_size = [], 0
+            for line in whole.split(b"\n"):
+                self._look(line)
+        if cut < len(chunk):
+            self._hold_back(chunk[cut:])
+        if self._size > HELD_LINES:
+            lines, self._lines, self._size = self._lines, [], 0
+            self._take(lines)
+
+    def _hold_back(self, part: bytes) -> None:
+        if self._ours is None and not self._rest and not part.lstrip().startswith(b"{"):
+            self._ours = False  # audio, a picture, a text
+            return
+        self._rest.append(part)
+        self._rest_size += len(part)
+        if self._rest_size > MAX_HELD:
+            self._rest, self._rest_size = [], 0
+
+    def _look(self, line: bytes) -> None:
+        if self._ours is False or not line.strip():
+            return
+        found = any(mark in line for mark in self._marks)
+        if self._ours is None:
+            self._ours = found
+        parsed = parse_json(line) if found else None
+        if parsed is not None:
+            self._lines.append(parsed)
+            self._size += len(line)
+
+    def body(self, *, whole: bool) -> Json | None:
+        """What was not handed on yet. Each line stands for itself: a download that was broken off has no part."""
+        if whole and self._rest:
+            self._look(b"".join(self._rest))
+        self._rest = []
+        self.complete = True
+        return {"lines": self._lines} if self._lines else None
+
+    def seen_tokens(self) -> int:
+        return 0
 
 
 class SseReader:
@@ -150,8 +211,9 @@ class SseReader:
             self.complete = self.complete or data.strip() in ends
             return
         if self._usage.search(data) is not None:
-            merge(self._body, self._endpoint.fragment(event))
-            self._understood = True
+            part = self._endpoint.fragment(event)
+            merge(self._body, part)
+            self._understood = self._understood or bool(part)
         kind = b'"%b"' % str(event.get("type")).encode()
         self.complete = self.complete or any(kind.endswith(end) for end in ends)
 
@@ -179,8 +241,36 @@ class SseReader:
         return self._tokens
 
 
+class NdjsonReader:
+    """A stream of JSON Lines: each is an event."""
+
+    error: str | None = None
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.complete = False
+        self._rest = b""
+        self._events = SseReader(endpoint)
+
+    def feed(self, chunk: bytes) -> None:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > MAX_HELD:
+            self._rest = b""
+        if lines:
+            self._events.feed(b"".join(b"data: " + line + b"\n" for line in lines))
+            self.complete = self._events.complete
+
+    def body(self, *, whole: bool) -> Json | None:
+        self.feed(b"\n")  # the last line may have no end
+        body = self._events.body(whole=whole)
+        self.error = self._events.error
+        return body
+
+    def seen_tokens(self) -> int:
+        return self._events.seen_tokens()
+
+
 class EventStreamReader:
-    """Amazon's binary event stream, as the Anthropic SDK reads it from Bedrock."""
+    """Amazon's binary event stream, as SDKs other than Amazon's own read it from Bedrock."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         from botocore.eventstream import EventStreamBuffer  # the SDK uses it too  # noqa: PLC0415
@@ -199,6 +289,9 @@ class EventStreamReader:
             encoded = payload.get("bytes") if payload else None
             if isinstance(encoded, str):
                 self._events.feed(b"data: " + b64decode(encoded) + b"\n")
+            elif payload is not None:  # an event of Converse says in its header what it is
+                kind = str(message.headers.get(":event-type"))
+                self._events.feed(b"data: " + json.dumps({kind: payload}).encode() + b"\n")
         self.complete = self._events.complete
 
     def body(self, *, whole: bool) -> Json | None:
@@ -212,12 +305,12 @@ class EventStreamReader:
 
 def reader_for(content_type: str, endpoint: Endpoint) -> Reader | None:
     """The reader for a content type, or `None` for bodies that are never looked into (audio, images)."""
-    if endpoint.lines:
-        return LinesReader()
     if content_type.startswith("text/event-stream"):
         return SseReader(endpoint)
     if content_type.startswith("application/vnd.amazon.eventstream"):
         return EventStreamReader(endpoint)
+    if content_type.startswith(NDJSON):
+        return NdjsonReader(endpoint)
     if "json" in content_type:
         return JsonReader()
     return None

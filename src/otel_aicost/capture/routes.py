@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from otel_aicost.model import Call
+from otel_aicost.model import NO_CONDITIONS, Call
 from otel_aicost.providers import BY_NAME, COMPATIBLE, endpoint_of, names_model, poll_of, provider_of
 from otel_aicost.tags import current
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from otel_aicost.providers.base import Endpoint, Provider, Sent
 
-DEFAULT_PORTS = {"https": 443, "http": 80}
+DEFAULT_PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
 _KEPT = 1024
 
 
@@ -94,7 +94,7 @@ def call_of(route: Route, sent: Sent, sdk: str, *, sdk_span: bool = False, repla
         stream=sent.stream,
         parameters=told.parameters,
         usage=told.usage,
-        conditions=told.conditions,
+        conditions={**_region(provider, host), **told.conditions} if provider.regional else told.conditions,
         free=endpoint.free,
         only_with_usage=endpoint.only_with_usage,
         past=endpoint.past,
@@ -103,6 +103,12 @@ def call_of(route: Route, sent: Sent, sdk: str, *, sdk_span: bool = False, repla
         sdk=sdk,
         sdk_span=sdk_span,
     )
+
+
+def _region(provider: Provider, host: str) -> Mapping[str, str]:
+    """The region of a host that keeps data there, as a condition of the price."""
+    region, _, rest = host.lower().partition(".")
+    return {"region": region} if rest == provider.regional else NO_CONDITIONS
 
 
 def body_of(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - what the application gave the SDK

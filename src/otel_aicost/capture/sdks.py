@@ -20,9 +20,37 @@ class Sdk(NamedTuple):
 
 SDKS: tuple[Sdk, ...] = (
     Sdk("openai", "stainless", "openai._base_client"),
+    *(
+        Sdk("openai", "websocket", f"openai.{module}")
+        for module in (
+            "resources.realtime.realtime",
+            "resources.realtime.translations.translations",
+            "resources.responses.responses",
+            "resources.beta.realtime.realtime",
+            "resources.beta.responses.responses",
+            "resources.live.live",
+            "resources.live.sideband",
+            "resources.live.forks",
+            "lib.responses_websocket._session",
+        )
+    ),
     Sdk("anthropic", "stainless", "anthropic._base_client"),
+    Sdk("botocore", "botocore", "botocore.client", "aws.bedrock"),
+    Sdk("aiobotocore", "botocore", "aiobotocore.client", "aws.bedrock"),
+    Sdk("aiobotocore", "botocore", "aiobotocore.response", "aws.bedrock"),
+    Sdk("groq", "stainless", "groq._base_client", home="groq"),
+    Sdk("together", "stainless", "together._base_client", home="together"),
+    Sdk("perplexity", "stainless", "perplexity._base_client", home="perplexity"),
+    Sdk("mistralai", "speakeasy", "mistralai.client.basesdk", home="mistral_ai"),
+    Sdk("mistralai", "speakeasy", "mistralai.azure.client.basesdk", home="azure.ai.inference"),
+    Sdk("mistralai", "speakeasy", "mistralai.gcp.client.basesdk", home="gcp.vertex_ai"),
+    Sdk("mistralai", "speakeasy", "mistralai.basesdk", home="mistral_ai"),  # before 2.0
+    Sdk("openrouter", "speakeasy", "openrouter.basesdk", home="openrouter"),
+    Sdk("cohere", "fern", "cohere.core.http_client", home="cohere"),
+    Sdk("ollama", "ollama", "ollama._client", home="ollama"),
     Sdk("google.genai", "google_genai", "google.genai._api_client", home="gcp.gemini"),
     Sdk("google.genai", "google_genai", "google.genai._gaos.basesdk", home="gcp.gemini"),
+    Sdk("google.genai", "google_live", "google.genai.live", home="gcp.gemini"),
     Sdk("google.genai", "stainless", "google.genai._interactions._base_client", home="gcp.gemini"),  # until 2
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),

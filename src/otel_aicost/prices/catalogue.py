@@ -29,6 +29,7 @@ from otel_aicost.names import ENV_PRICES, ENV_PROVIDER_HOSTS
 from otel_aicost.prices.editions import USER_FILE, Editions, read_editions, state_of
 from otel_aicost.prices.files import PriceFile
 from otel_aicost.prices.meters import lies_within
+from otel_aicost.prices.naming import named
 from otel_aicost.prices.rate_card import FreeCard, RateCard, Stamp
 from otel_aicost.prices.rates import ALWAYS, EXACT, Price, Query, Validity, narrow
 from otel_aicost.prices.reading import parse, read_price_file
@@ -172,6 +173,7 @@ class Catalogue:
 
     def resolve(self, query: Query) -> tuple[Price | Unpriced, Validity]:
         """Return the price in force, adjusted, and how long this answer holds."""
+        query = query._replace(models=named(query.provider, query.models))
         found, valid = self._lookup(query)
         if found is None:
             return self._unknown(query), valid

@@ -85,6 +85,11 @@ DIMENSIONS: Mapping[str, Dimensions] = MappingProxyType(
         "matrix_elements": _dimensions("matrix_elements"),
         "web_fetches": _dimensions("tool_calls", tool_type="web_fetch"),
         "maps_groundings": _dimensions("tool_calls", tool_type="maps_grounding"),
+        **{
+            f"guardrail_{check}_units": _dimensions("guardrail", check=check)
+            for check in ("content", "attack", "topic", "personal_data", "grounding", "reasoning", "free")
+        },
+        "guardrail_images": _dimensions("guardrail_images"),
         "training_tokens": _dimensions("training"),
         "training_seconds": _dimensions("training_durations"),
     }

@@ -9,16 +9,26 @@ from typing import TYPE_CHECKING
 from otel_aicost.model import Reading
 from otel_aicost.providers import (
     anthropic,
+    anthropic_stored,
     azure,
     bedrock,
+    cohere,
     compatible,
     deepseek,
     gemini,
     google_maps,
     groq,
+    mistral_ai,
+    ollama,
     openai,
+    openai_batches,
+    openai_jobs,
+    openai_video,
+    openrouter,
     paths,
+    perplexity,
     self_hosted,
+    together,
     vertex_ai,
 )
 from otel_aicost.providers.base import Endpoint, Provider
@@ -35,6 +45,14 @@ PROVIDERS: tuple[Provider, ...] = (
     vertex_ai.PROVIDER,
     gemini.PROVIDER,
     groq.PROVIDER,
+    together.PROVIDER,
+    perplexity.PROVIDER,
+    mistral_ai.PROVIDER,
+    openrouter.PROVIDER,
+    cohere.PROVIDER,
+    *cohere.ELSEWHERE,
+    ollama.PROVIDER,
+    ollama.CLOUD,
     deepseek.PROVIDER,
     google_maps.PROVIDER,
     *compatible.PROVIDERS,
@@ -45,9 +63,22 @@ BY_NAME: Mapping[str, Provider] = {provider.name: provider for provider in PROVI
 COMPATIBLE = Provider("openai_compatible")
 """A host that nobody told us about: recorded, and unpriced rather than guessed."""
 
-ENDPOINTS: Mapping[str, Endpoint] = {**openai.ENDPOINTS, **anthropic.ENDPOINTS}
+ENDPOINTS: Mapping[str, Endpoint] = {
+    **openai.ENDPOINTS,
+    **openai_batches.ENDPOINTS,
+    **openai_jobs.ENDPOINTS,
+    **openai_video.ENDPOINTS,
+    **anthropic.ENDPOINTS,
+    **anthropic_stored.ENDPOINTS,
+}
+"""What many providers speak."""
 
-POLLS: Mapping[str, Endpoint] = {**openai.POLLS, **anthropic.POLLS}
+POLLS: Mapping[str, Endpoint] = {
+    **openai_batches.POLLS,
+    **openai_jobs.POLLS,
+    **openai_video.POLLS,
+    **anthropic_stored.POLLS,
+}
 
 STORED = Endpoint("stored", lambda _: Reading(), only_with_usage=True)
 """A POST that is no call: it changes something stored, and returns it with the usage of its making. Never recorded."""

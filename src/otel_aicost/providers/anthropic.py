@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from otel_aicost.model import Conditions, Quantity, Reading
+from dataclasses import replace
+
+from otel_aicost.model import NO_CONDITIONS, Conditions, Quantity, Reading
 from otel_aicost.providers.base import (
     AbsurdUsageError,
     Description,
@@ -49,27 +51,52 @@ def read(body: Json) -> Reading:
     usage = mapping(body.get("usage"))
     reason = text(body.get("stop_reason"))
     model, response_id = text(body.get("model")), text(body.get("id"))
+    facts = Reading(model, response_id, conditions=conditions(usage), final=reason is not None)
+    own, others = rounds(usage, model)
     try:
-        counted = inclusive(usage) if usage else None
+        counted = inclusive(usage, own) if usage else None
+        parts = tuple(
+            replace(facts, model=other, usage=inclusive({}, entries), final=True) for other, entries in others.items()
+        )
     except AbsurdUsageError as error:
-        return Reading(model, response_id, invalid=str(error))
-    return Reading(
-        model,
-        response_id,
-        counted,
-        conditions(usage),
+        return replace(facts, conditions=NO_CONDITIONS, final=True, invalid=str(error))
+    return replace(
+        facts,
+        usage=counted,
         finish_reasons=(reason,) if reason else (),
-        final=reason is not None,
+        others=(*parts, *_container(mapping(body.get("container")), usage, facts)),
     )
 
 
-def inclusive(usage: Json) -> dict[str, Quantity] | None:
-    """The meters of a usage; with `iterations`, which the totals leave out in part, the sum of those."""
-    rounds = [quantities(entry, USAGE) for entry in items(usage.get("iterations"))]
+def rounds(usage: Json, model: str | None) -> tuple[list[Json], dict[str, list[Json]]]:
+    """The entries of `iterations` of the message's own model, and those of each other one (an advisor, a fallback).
+
+    The totals of a usage leave some of them out: where there are entries, they are what is billed.
+    """
+    entries = items(usage.get("iterations"))
+    named = [name for entry in entries if entry.get("type") != "advisor_message" and (name := text(entry.get("model")))]
+    own = model if model in named or not named else named[-1]
+    others: dict[str, list[Json]] = {}
+    for entry in entries:
+        name = text(entry.get("model"))
+        if name is not None and name != own:
+            others.setdefault(name, []).append(entry)
+    return [entry for entry in entries if text(entry.get("model")) in {None, own}], others
+
+
+def inclusive(usage: Json, entries: list[Json] | None = None) -> dict[str, Quantity] | None:
+    """The meters of a usage: of these of its `iterations` (all of them) in place of its totals, where there are any.
+
+    Raises `AbsurdUsageError`.
+    """
+    chosen = items(usage.get("iterations")) if entries is None else entries
+    counted = [quantities(entry, USAGE) for entry in chosen]
     totals = quantities(usage, USAGE)
-    if rounds:
-        for meter in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
-            totals[meter] = sum(entry.get(meter, 0) for entry in rounds)
+    if counted:
+        for meter in _ADDED:
+            totals[meter] = sum(entry.get(meter, 0) for entry in counted)
+        thought = min(totals.get("reasoning_tokens", 0), totals["output_tokens"])
+        totals["reasoning_tokens"] = thought  # of all rounds together: there is no other count
     if not totals:
         return None
     writes = max(
@@ -78,12 +105,28 @@ def inclusive(usage: Json) -> dict[str, Quantity] | None:
     )
     totals["input_tokens"] = totals.get("input_tokens", 0) + totals.get("cache_read_tokens", 0) + writes
     totals["cache_write_tokens"] = writes
-    others = {text(entry.get("model")) for entry in items(usage.get("iterations"))} - {None}
-    if len(others) > 1:  # each at the rates of a model of its own: no single price fits
-        totals["other_model_tokens"] = totals["input_tokens"] + totals.get("output_tokens", 0)
     return {meter: amount for meter, amount in totals.items() if amount or meter in _ALWAYS}
 
 
+def _container(container: Json, usage: Json, facts: Reading) -> tuple[Reading, ...]:
+    """Code execution is billed by the hour of a container, which no response tells: once each, without a price.
+
+    With web search or fetch it costs nothing.
+    """
+    name, tools = text(container.get("id")), mapping(usage.get("server_tool_use"))
+    if name is None or tools.get("web_search_requests") or tools.get("web_fetch_requests"):
+        return ()
+    return (replace(facts, usage={"code_executions": 1}, conditions=NO_CONDITIONS, once=f"container:{name}"),)
+
+
+_ADDED = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+)
 _ALWAYS = frozenset({"input_tokens", "output_tokens"})
 _TIERS = {"batch": {"processing": "batch"}, "priority": {"service_tier": "priority"}}
 
@@ -122,5 +165,3 @@ ENDPOINTS = {
     "/v1/messages": MESSAGES,
     "/v1/messages/count_tokens": Endpoint("count_tokens", read, describe, free=True),
 }
-
-POLLS: dict[str, Endpoint] = {}

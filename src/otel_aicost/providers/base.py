@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
@@ -16,6 +16,8 @@ Fields: TypeAlias = tuple[tuple[str, Path], ...]
 
 LARGEST = 10**10
 """More of any meter in one call is taken for garbage."""
+YEAR_2100 = 4_102_444_800
+"""In seconds since the epoch: what is later is no time, and would not fit into a ledger."""
 
 
 class AbsurdUsageError(ValueError):
@@ -90,13 +92,21 @@ class Endpoint:
     past: bool = False
     """It fetches what was spent before (a poll, a download of results), and is recorded only with a usage."""
     lines: bool = False
-    """The body is JSON Lines, whatever its content type says; `read` gets `{"lines": [...]}`."""
+    """The body is JSON Lines, whatever its content type says, and as long as it likes; `read` gets `{"lines": [...]}`
+    with those that hold one of `marks`, a few at a time. A body whose first line holds none is something else."""
     adds: bool = False
     """What the request tells is billed beside what the response tells, and not only where that tells nothing."""
     headers: Callable[[Mapping[str, str]], Json] | None = None
     """What the headers of a response tell, laid under its body; their names are in lower case."""
     asked: Callable[[Json], Json] | None = None
     """What the body of the request alone tells of what the response will cost, laid under its body."""
+    place: Callable[[str], Json] | None = None
+    """What the path of the request tells, laid under the body of the response."""
+
+
+def poll(operation: str, read: Callable[[Json], Reading], **more: Any) -> Endpoint:  # noqa: ANN401 - of `Endpoint`
+    """What fetches something made before: recorded only where it says what was spent."""
+    return Endpoint(operation, read, past=True, only_with_usage=True, **more)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +129,8 @@ class Provider:
     """Its own endpoints are all that count; no dialect is asked."""
     polls: Mapping[str, Endpoint] = field(default_factory=dict)
     """The same of GETs: most of them fetch what was spent before (`Endpoint.past`), some cost money themselves."""
+    regional: str | None = None
+    """The host that a region stands before, where that changes prices: `eu.` before `api.openai.com`."""
 
 
 def quantities(usage: Json, fields: Fields) -> dict[str, Quantity]:
@@ -154,6 +166,39 @@ def quantity(value: object, key: str) -> Quantity:
         msg = f"{key} is {number}"
         raise AbsurdUsageError(msg)
     return number
+
+
+def seconds(value: object) -> object:
+    """`value` as a number, where a provider writes a duration as text; anything else as it is."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def moment(value: object) -> int | None:
+    """Seconds since the epoch, as providers state times, in nanoseconds; `None` for what cannot be a time."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < YEAR_2100:
+        return None
+    return int(value * 1_000_000_000)
+
+
+def made(body: Json) -> int | None:
+    """When something was done, or else begun, in nanoseconds since the epoch, as OpenAI states it."""
+    return moment(body.get("completed_at")) or moment(body.get("created_at")) or moment(body.get("created"))
+
+
+def once(reading: Reading, key: str) -> Reading:
+    """The same, billed once under `key`, and each of its parts under a key of its own."""
+    others = tuple(once(part, part.once or f"{key}:{number}") for number, part in enumerate(reading.others))
+    return replace(reading, once=key, others=others)
+
+
+def dated(reading: Reading, at_ns: int | None) -> Reading:
+    """The same, and its parts, billed at that time."""
+    return replace(reading, at_ns=at_ns, others=tuple(replace(part, at_ns=at_ns) for part in reading.others))
 
 
 def parameters(body: Json, wanted: Mapping[str, str]) -> dict[str, object]:

@@ -6,12 +6,7 @@ from otel_aicost.providers.base import Provider
 
 PROVIDERS = (
     Provider("x_ai", hosts=("api.x.ai", "*.api.x.ai")),
-    Provider("openrouter", hosts=("openrouter.ai", "*.openrouter.ai")),
-    Provider("together", hosts=("api.together.ai", "api.together.xyz", "api-inference.together.ai")),
-    Provider("perplexity", hosts=("api.perplexity.ai",)),
     Provider("fireworks", hosts=("api.fireworks.ai",)),
-    Provider("mistral_ai", hosts=("api.mistral.ai", "api.*.mistral.ai", "codestral.mistral.ai")),
-    Provider("cohere", hosts=("api.cohere.com", "api.cohere.ai")),
     Provider("deepinfra", hosts=("api.deepinfra.com",)),
     Provider("cerebras", hosts=("api.cerebras.ai",)),
     Provider("sambanova", hosts=("api.sambanova.ai",)),

@@ -137,7 +137,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
 POLLS: Mapping[str, Endpoint] = {
     "/batches/*": _POLL,
     "/batches": _POLL,
-    "/files/*:download": replace(_POLL, read=read_results, lines=True),
+    "/files/*:download": replace(_POLL, read=read_results, lines=True, marks=(b'"response"', b'"error"')),
 }
 VERTEX_ENDPOINTS: Mapping[str, Endpoint] = {
     "/batchPredictionJobs": Endpoint("batch", read_begun, describe_cache),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from otel_aicost.model import NO_CONDITIONS, Conditions, Quantity, Reading
+from otel_aicost.model import NO_CONDITIONS, Conditions, Reading
+from otel_aicost.providers import openai_tools
 from otel_aicost.providers.base import (
     AbsurdUsageError,
     Description,
@@ -19,12 +21,14 @@ from otel_aicost.providers.base import (
     dollars,
     items,
     mapping,
+    once,
     parameters,
     quantities,
+    seconds,
     text,
 )
 
-PROVIDER = Provider("openai", hosts=("api.openai.com", "*.api.openai.com"))
+PROVIDER = Provider("openai", hosts=("api.openai.com", "*.api.openai.com"), regional="api.openai.com")
 
 TICKS_PER_DOLLAR = Decimal(10**10)
 """xAI states costs in these: https://docs.x.ai/developers/cost-tracking"""
@@ -55,6 +59,9 @@ USAGE: Fields = (
     ),
     ("input_audio_seconds", ("seconds",)),
 )
+
+WAITING = frozenset({"queued", "in_progress"})
+"""The status of what is still being made."""
 
 PARAMETERS = {
     "max_tokens": "gen_ai.request.max_tokens",
@@ -96,10 +103,19 @@ def read(body: Json) -> Reading:
         "error": _failure(body) if body.get("status") == "failed" else None,
     }
     try:
-        counted = {**quantities(usage, USAGE), **tool_calls(body)}
+        counted = {**quantities(usage, USAGE), **openai_tools.fees(body)}
     except AbsurdUsageError as error:
         return Reading(**facts, invalid=str(error))
-    return Reading(**facts, usage=counted or None, cost=stated_cost(usage))
+    return Reading(**facts, usage=counted or None, cost=stated_cost(usage), others=openai_tools.parts(body))
+
+
+def read_response(body: Json) -> Reading:
+    """A response; one made in the background is fetched until it is there, and may come as a stream as well."""
+    found = read(body)
+    if body.get("background") is not True or found.response_id is None:
+        return found
+    waits = str(body.get("status")) in WAITING and found.usage is None
+    return once(replace(found, pending=waits), f"response:{found.response_id}")
 
 
 def _failure(body: Json) -> str:
@@ -124,31 +140,6 @@ def stated_cost(usage: Json) -> Decimal | None:
     return stated
 
 
-def tool_calls(body: Json) -> dict[str, Quantity]:
-    """What the provider's own tools did for a response: each has a fee of its own, the tokens aside."""
-    output = items(body.get("output"))
-    if not output:
-        return {}
-    tools = mapping(body.get("tool_usage"))
-    searches = mapping(tools.get("web_search")).get("num_requests")
-    if searches is None:
-        searches = sum(
-            item.get("type") == "web_search_call" and mapping(item.get("action")).get("type", "search") == "search"
-            for item in output
-        )
-    counts: Json = {
-        "web_searches": searches,
-        "file_searches": sum(item.get("type") == "file_search_call" for item in output),
-        "code_executions": len(
-            {str(item.get("container_id")) for item in output if item.get("type") == "code_interpreter_call"}
-        ),
-        # Billed at the image model's rates, which are not those of the response's model: kept apart, so unpriced.
-        "image_tool_tokens": mapping(tools.get("image_gen")).get("total_tokens"),
-    }
-    found = quantities(counts, tuple((meter, (meter,)) for meter in counts))
-    return {meter: amount for meter, amount in found.items() if amount}
-
-
 def read_response_event(event: Json) -> Json:
     """The event that ends a Responses stream holds the whole response."""
     return mapping(event.get("response"))
@@ -156,10 +147,10 @@ def read_response_event(event: Json) -> Json:
 
 def read_images(body: Json) -> Reading:
     """Image models bill tokens where they report them, else images by size and quality."""
-    reading = read(body)
+    reading = replace(read(body), others=openai_tools.drawn(mapping(body.get("svg_usage"))))
     if reading.usage is not None or reading.invalid:
         return reading
-    return Reading(model=reading.model, usage={"output_images": len(items(body.get("data")))})
+    return replace(reading, usage={"output_images": len(items(body.get("data")))})
 
 
 def describe_images(sent: Sent) -> Description:
@@ -175,18 +166,8 @@ def describe_images(sent: Sent) -> Description:
 def read_transcription(body: Json) -> Reading:
     """Tokens or seconds; older `verbose_json` bodies state only the duration of the audio."""
     if not body.get("usage") and body.get("duration") is not None:
-        return read({"usage": {"seconds": _number(body["duration"])}})
+        return read({"usage": {"seconds": seconds(body["duration"])}})  # came as a string for a time
     return read(body)
-
-
-def _number(value: object) -> object:
-    """`duration` came as a string for a time."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def ask_for_usage(body: Json) -> Json | None:
@@ -215,7 +196,7 @@ _DONE = (b"[DONE]",)
 CHAT = Endpoint("chat", read, describe, ends=_DONE, text=_TEXT, usage_request=_ASK)
 RESPONSES = Endpoint(
     "chat",
-    read,
+    read_response,
     describe,
     fragment=read_response_event,
     ends=(b'"response.completed"', b'"response.incomplete"', b'"response.failed"'),
@@ -229,6 +210,7 @@ ENDPOINTS = {
     "/completions": Endpoint("text_completion", read, describe, ends=_DONE, text=("text",), usage_request=_ASK),
     "/responses": RESPONSES,
     "/responses/compact": RESPONSES,
+    "/decisions": Endpoint("chat", read, describe),
     "/embeddings": Endpoint("embeddings", read, describe),
     "/audio/speech": Endpoint("speech", read, describe_speech, body=False, ends=(b'"speech.audio.done"',)),
     "/audio/transcriptions": TRANSCRIPTION,
@@ -239,8 +221,6 @@ ENDPOINTS = {
     "/moderations": Endpoint("moderation", read, describe, free=True),
     "/responses/input_tokens": Endpoint("count_tokens", read, describe, free=True),
 }
-
-POLLS: dict[str, Endpoint] = {}
 
 STORED_UNDER = ("/chat/completions",)
 """A POST to an id under one of these changes what is stored there."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from otel_aicost.providers.base import Provider
 
 PROVIDERS = (
-    Provider("ollama", hosts=("ollama.com",), ports=(11434,)),
     Provider("vllm", ports=(8000,)),
     Provider("lm_studio", ports=(1234,)),
     Provider("llama_cpp", ports=(8080,)),

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from otel_aicost.providers import anthropic, google_content, google_interactions, google_media, google_stored, openai
+from otel_aicost.providers import (
+    anthropic,
+    google_content,
+    google_interactions,
+    google_media,
+    google_stored,
+    mistral_ai,
+    openai,
+)
 from otel_aicost.providers.base import Description, Provider
 
 if TYPE_CHECKING:
@@ -46,6 +54,8 @@ PROVIDER = Provider(
         "/publishers/anthropic/models/*:streamRawPredict": CLAUDE,
         ":rawPredict": OTHER,
         ":streamRawPredict": OTHER,
+        "/rawPredict": mistral_ai.CHAT,  # the mistralai SDK fills in the rest of the path later
+        "/streamRawPredict": mistral_ai.CHAT,
     },
     polls={
         **google_media.POLLS,

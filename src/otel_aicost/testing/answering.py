@@ -9,9 +9,9 @@ from collections import Counter, OrderedDict
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from otel_aicost.testing import delivery, openai_responses, routes
+from otel_aicost.testing import delivery, routes
 from otel_aicost.testing.exchange import Answer, Exchange
-from otel_aicost.testing.failures import failure, openai_error
+from otel_aicost.testing.failures import failure
 from otel_aicost.testing.server import Outgoing
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Answering:
 
     def _outgoing(self, request: Request, reply: Reply) -> Outgoing:
         route = routes.find(request.method, request.target.partition("?")[0])
-        exchange = Exchange(request, reply, self._key(request), self._created, route.names)
+        exchange = Exchange(request, reply, self._key(request), self._created, route.names, self._recall, self._within)
         answer = _verbatim(exchange) or self._served(exchange, route)
         headers = {
             "content-type": reply.content_type or answer.content_type,
@@ -91,30 +91,25 @@ class Answering:
     def _served(self, exchange: Exchange, route: routes.Route) -> Answer:
         if exchange.reply.status >= _FIRST_ERROR_STATUS:
             return failure(exchange, route.family)
-        if route.endpoint is None:
-            return self._fetched(exchange)
-        if route.endpoint is openai_responses.responses:
-            self._store(exchange)
+        for prefix in routes.STORES.get(route.endpoint, ()):
+            self._store(exchange.id(prefix), exchange)
         return route.endpoint(exchange)
 
-    def _store(self, exchange: Exchange) -> None:
+    def _store(self, name: str, exchange: Exchange) -> None:
         with self._lock:
-            self._stored[exchange.id("resp_")] = exchange
+            self._stored[name] = exchange
             if len(self._stored) > REMEMBERED:
                 self._stored.popitem(last=False)
 
-    def _fetched(self, exchange: Exchange) -> Answer:
-        """A response created earlier, finished by now; 404 for anything else."""
+    def _recall(self, name: str) -> Exchange | None:
         with self._lock:
-            stored = self._stored.get(exchange.route.get("id", ""))
-        if stored is None:
-            what = f"Invalid URL ({exchange.request.method} {exchange.request.path})"
-            body = openai_error(404)
-            body["error"] |= {"message": what, "code": None}
-            return Answer([exchange.encode(body)], status=404)
-        if exchange.request.query.get("stream") == "true":
-            return openai_responses.streamed(stored, openai_responses.response(stored))
-        return stored.whole(openai_responses.response(stored))
+            return self._stored.get(name)
+
+    def _within(self, request: Request, reply: Reply) -> Answer:
+        """The answer to a line of a batch; the same line of the same batch gets the same."""
+        route = routes.find(request.method, request.target)
+        key = hashlib.sha256(repr((self._seed, request.path, request.body)).encode()).hexdigest()
+        return route.endpoint(Exchange(request, reply, key, self._created, route.names))
 
 
 def _verbatim(exchange: Exchange) -> Answer | None:

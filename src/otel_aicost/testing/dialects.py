@@ -42,6 +42,21 @@ def chat(usage: Usage) -> dict[str, Any]:
     }
 
 
+def converse(usage: Usage) -> dict[str, Any]:
+    """Amazon Bedrock's Converse: the input leaves the cache out."""
+    written, read = usage.cache_write_tokens, usage.cache_read_tokens
+    lifetimes = {"1h": usage.cache_write_1h_tokens, "5m": written - usage.cache_write_1h_tokens}
+    details = [{"ttl": ttl, "inputTokens": n} for ttl, n in lifetimes.items() if n]
+    return {
+        "inputTokens": usage.input_tokens - read - written,
+        "outputTokens": usage.output_tokens,
+        "totalTokens": usage.input_tokens + usage.output_tokens,
+        "cacheReadInputTokens": read,
+        "cacheWriteInputTokens": written,
+        **({"cacheDetails": details} if details else {}),
+    }
+
+
 def embeddings(usage: Usage) -> dict[str, Any]:
     """Embeddings."""
     return {"prompt_tokens": usage.input_tokens, "total_tokens": usage.input_tokens}

@@ -22,6 +22,12 @@ def chunk(payload: bytes) -> bytes:
     return frame(headers, json.dumps({"bytes": base64.b64encode(payload).decode()}).encode())
 
 
+def event(kind: str, payload: bytes) -> bytes:
+    """A frame with one event of `ConverseStream`."""
+    headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
+    return frame(headers, payload)
+
+
 def exception(kind: str, message: str) -> bytes:
     """A frame that ends the stream with an error."""
     headers = {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}

@@ -33,6 +33,16 @@ class Answer:
     """The event that tells of an error in the middle of this stream."""
 
 
+def nothing_stored(_: str) -> Exchange | None:
+    """What a provider remembers that was never asked for anything."""
+    return None
+
+
+def not_served(_: Request, __: Reply) -> Answer:
+    """What a provider answers that has no endpoints."""
+    return Answer([b"{}"], status=404)
+
+
 @dataclass(frozen=True)
 class Exchange:
     """A request and the reply meant for it. What it gives depends on these and on nothing else."""
@@ -45,6 +55,10 @@ class Exchange:
     """The time of the answer, in seconds since the epoch."""
     route: Mapping[str, str]
     """What the path itself says: `deployment`, `model`, `id`."""
+    recall: Callable[[str], Exchange | None] = nothing_stored
+    """The exchange that made what has this id."""
+    serve: Callable[[Request, Reply], Answer] = not_served
+    """The answer to a request within this one: a line of a batch."""
 
     def id(self, prefix: str) -> str:
         """An id that is the same for the same request, e.g. `chatcmpl-3f...`."""
@@ -122,6 +136,13 @@ class Exchange:
         """One server-sent event."""
         head = f"event: {name}\n".encode() if name else b""
         return head + b"data: " + self.encode(value) + b"\n\n"
+
+
+def unknown(exchange: Exchange) -> Answer:
+    """The answer to a path or an id that nobody knows."""
+    what = f"Invalid URL ({exchange.request.method} {exchange.request.path})"
+    error = {"message": what, "type": "invalid_request_error", "param": None, "code": None}
+    return Answer([exchange.encode({"error": error})], status=404)
 
 
 def pieces(text: str) -> list[str]:

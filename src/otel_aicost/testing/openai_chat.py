@@ -18,7 +18,7 @@ DONE = b"data: [DONE]\n\n"
 def chat(exchange: Exchange) -> Answer:
     """POST /chat/completions."""
     if exchange.request.stream:
-        return _streamed(exchange, list(_chat_events(exchange)))
+        return streamed(exchange, list(chat_events(exchange)))
     message: dict[str, Any] = {"role": "assistant", "content": exchange.text or None, "refusal": None}
     if exchange.reply.thinking:
         message["reasoning_content"] = exchange.reply.thinking
@@ -50,7 +50,7 @@ def completions(exchange: Exchange) -> Answer:
     if exchange.request.stream:
         said = [*((piece, None) for piece in exchange.pieces), ("", finish)]
         events = [{**head, "choices": [_completion(0, text, reason)]} for text, reason in said]
-        return _streamed(exchange, _with_usage(exchange, head, events))
+        return streamed(exchange, _with_usage(exchange, head, events))
     choices = [_completion(index, exchange.text, finish) for index in range(_choices(exchange))]
     return exchange.whole({**head, "choices": choices, "usage": exchange.usage(dialects.chat)})
 
@@ -84,7 +84,8 @@ def _tool_calls(exchange: Exchange) -> list[dict[str, Any]]:
     ]
 
 
-def _chat_events(exchange: Exchange) -> Iterator[dict[str, Any]]:
+def chat_events(exchange: Exchange) -> Iterator[dict[str, Any]]:
+    """The events of a stream, the first to the last, without the mark of its end."""
     head = {
         "id": exchange.id("chatcmpl-"),
         "object": "chat.completion.chunk",
@@ -126,6 +127,7 @@ def _with_usage(exchange: Exchange, head: dict[str, Any], events: list[dict[str,
     return [*({**event, "usage": None} for event in events), last]
 
 
-def _streamed(exchange: Exchange, events: list[dict[str, Any]]) -> Answer:
+def streamed(exchange: Exchange, events: list[dict[str, Any]]) -> Answer:
+    """Events as a stream, with the mark of its end."""
     chunks = [exchange.event(exchange.finish(event)) for event in events]
     return Answer([*chunks, DONE], SSE, streamed=True, failure=openai_event(exchange))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_aicost.testing import dialects
-from otel_aicost.testing.exchange import Answer, Exchange, arguments, pieces
+from otel_aicost.testing.exchange import Answer, Exchange, arguments, pieces, unknown
 from otel_aicost.testing.failures import responses_event
 from otel_aicost.testing.openai_chat import SSE, service_tier
 
@@ -23,6 +23,16 @@ def responses(exchange: Exchange) -> Answer:
         waiting: Event = {"status": "queued", "output": [], "usage": None, "completed_at": None}
         return exchange.whole({**response(exchange), **waiting})
     return exchange.whole(response(exchange))
+
+
+def fetch(exchange: Exchange) -> Answer:
+    """GET /responses/{id}, and its cancelling: a response created earlier, finished by now."""
+    stored = exchange.recall(exchange.route["id"])
+    if stored is None:
+        return unknown(exchange)
+    if exchange.request.query.get("stream") == "true":
+        return streamed(stored, response(stored))
+    return stored.whole(response(stored))
 
 
 def input_tokens(exchange: Exchange) -> Answer:

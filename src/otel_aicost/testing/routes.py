@@ -8,16 +8,24 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from otel_aicost.testing import (
+    anthropic_batches,
     anthropic_wire,
+    bedrock_wire,
+    cohere_wire,
     google_wire,
+    kin_wire,
     maps_wire,
+    mistral_wire,
+    ollama_wire,
     openai_audio,
+    openai_batches,
     openai_chat,
     openai_images,
+    openai_jobs,
     openai_responses,
 )
 from otel_aicost.testing import openai_vectors as vectors
-from otel_aicost.testing.exchange import Answer, Exchange
+from otel_aicost.testing.exchange import Answer, Exchange, unknown
 
 Endpoint = Callable[[Exchange], Answer]
 
@@ -29,15 +37,14 @@ AZURE_MODEL = "gpt-4o-2024-11-20"
 class Route:
     """An endpoint found for a path."""
 
-    endpoint: Endpoint | None
-    """`None`: a GET of something stored, or a path nobody knows."""
+    endpoint: Endpoint
     family: str
     """Whose error format applies: openai, anthropic, amazon or google."""
     names: Mapping[str, str]
     """What the path says: deployment, model, id."""
 
 
-_TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
+_TABLE: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("POST", r"/publishers/anthropic/models/count-tokens:rawPredict", "google", anthropic_wire.count_tokens),
     (
         "POST",
@@ -45,16 +52,48 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
         "google",
         anthropic_wire.messages,
     ),
-    ("POST", r"/model/(?P<model>[^/]+)/invoke", "amazon", anthropic_wire.bedrock),
-    ("POST", r"/model/(?P<model>[^/]+)/invoke-with-response-stream", "amazon", anthropic_wire.bedrock_stream),
+    ("POST", r"/model/(?P<model>[^/]+)/invoke", "amazon", bedrock_wire.invoke),
+    ("POST", r"/model/(?P<model>[^/]+)/invoke-with-response-stream", "amazon", bedrock_wire.invoke_stream),
+    ("POST", r"/model/(?P<model>[^/]+)/converse", "amazon", bedrock_wire.converse),
+    ("POST", r"/model/(?P<model>[^/]+)/converse-stream", "amazon", bedrock_wire.converse_stream),
+    ("POST", r"/model/(?P<model>[^/]+)/count-tokens", "amazon", bedrock_wire.count_tokens),
+    ("POST", r"/guardrail/[^/]+/version/[^/]+/apply", "amazon", bedrock_wire.apply_guardrail),
+    ("POST", r"/async-invoke", "amazon", bedrock_wire.async_invoke),
+    ("POST", r"^/rerank", "amazon", bedrock_wire.rerank),
     ("POST", r"/messages/count_tokens", "anthropic", anthropic_wire.count_tokens),
     ("POST", r"/messages", "anthropic", anthropic_wire.messages),
+    ("POST", r"/groq/openai/v1/chat/completions", "openai", kin_wire.groq_chat),
+    ("POST", r"/together/v1/chat/completions", "openai", kin_wire.together_chat),
+    ("POST", r"/together/v1/images/generations", "openai", kin_wire.images),
+    ("POST", r"/together/v1/rerank", "openai", kin_wire.rerank),
+    ("POST", r"/together/v1/videos", "openai", kin_wire.video),
+    ("POST", r"/cohere/v2/chat", "openai", cohere_wire.chat),
+    ("POST", r"/cohere/v1/chat", "openai", cohere_wire.chat_1),
+    ("POST", r"/cohere/v[12]/embed", "openai", cohere_wire.embed),
+    ("POST", r"/cohere/v[12]/rerank", "openai", cohere_wire.rerank),
+    ("POST", r"/api/chat", "openai", ollama_wire.chat),
+    ("POST", r"/api/generate", "openai", ollama_wire.generate),
+    ("POST", r"/api/embed", "openai", ollama_wire.embed),
+    ("POST", r"/api/web_search", "openai", ollama_wire.search),
+    ("POST", r"/publishers/mistralai/models/(?P<model>[^/:]+):(stream)?[rR]awPredict", "openai", mistral_wire.chat),
+    ("POST", r"/mistral/v1/(models/chat|chat|agents|fim)/completions", "openai", mistral_wire.chat),
+    ("POST", r"/mistral/v1/embeddings", "openai", mistral_wire.embeddings),
+    ("POST", r"/mistral/v1/ocr", "openai", mistral_wire.ocr),
+    ("POST", r"/mistral/v1/audio/transcriptions", "openai", mistral_wire.transcriptions),
+    ("POST", r"/mistral/v1/conversations(/[^/]+(/restart)?)?", "openai", mistral_wire.conversations),
+    ("POST", r"/mistral/v1/moderations", "openai", mistral_wire.moderations),
+    ("POST", r"/openrouter/api/v1/chat/completions", "openai", mistral_wire.chat),
+    ("POST", r"/openrouter/api/v1/rerank", "openai", kin_wire.rerank),
+    ("POST", r"/openrouter/api/v1/images", "openai", openai_images.generations),
+    ("POST", r"/perplexity/async/chat/completions", "openai", kin_wire.perplexity_later),
+    ("POST", r"/perplexity/chat/completions", "openai", kin_wire.perplexity_chat),
+    ("POST", r"/perplexity/search", "openai", kin_wire.search),
     ("POST", r"/chat/completions", "openai", openai_chat.chat),
     ("POST", r"/completions", "openai", openai_chat.completions),
     ("POST", r"/responses/input_tokens", "openai", openai_responses.input_tokens),
     ("POST", r"/responses", "openai", openai_responses.responses),
-    ("POST", r"/responses/(?P<id>resp_[^/]+)/cancel", "openai", None),
-    ("GET", r"/responses/(?P<id>[^/]+)", "openai", None),
+    ("POST", r"/responses/(?P<id>resp_[^/]+)/cancel", "openai", openai_responses.fetch),
+    ("GET", r"/responses/(?P<id>[^/]+)", "openai", openai_responses.fetch),
     ("POST", r"/embeddings", "openai", vectors.embeddings),
     ("POST", r"/moderations", "openai", vectors.moderations),
     ("GET", r"/models/(?P<id>[^/]+)", "openai", vectors.model),
@@ -65,6 +104,21 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
     ("POST", r"/images/generations", "openai", openai_images.generations),
     ("POST", r"/images/edits", "openai", openai_images.edits),
     ("POST", r"/images/variations", "openai", openai_images.variations),
+    ("POST", r"/messages/batches", "anthropic", anthropic_batches.create),
+    ("GET", r"/messages/batches/(?P<id>[^/]+)", "anthropic", anthropic_batches.fetch),
+    ("GET", r"/messages/batches/(?P<id>[^/]+)/results", "anthropic", anthropic_batches.results),
+    ("POST", r"/files", "openai", openai_batches.upload),
+    ("GET", r"/files/(?P<id>[^/]+)/content", "openai", openai_batches.content),
+    ("POST", r"/batches", "openai", openai_batches.create),
+    ("GET", r"/batches/(?P<id>batch_[^/]+)", "openai", openai_batches.fetch),
+    ("POST", r"/threads", "openai", openai_jobs.thread),
+    ("POST", r"/threads/runs", "openai", openai_jobs.run),
+    ("POST", r"/threads/(?P<thread>[^/]+)/runs", "openai", openai_jobs.run),
+    ("GET", r"/threads/(?P<thread>[^/]+)/runs/(?P<id>[^/]+)", "openai", openai_jobs.fetch_run),
+    ("POST", r"/videos(/edits|/extensions|/(?P<id>[^/]+)/remix)?", "openai", openai_jobs.video),
+    ("GET", r"/videos/(?P<id>[^/]+)", "openai", openai_jobs.fetch_video),
+    ("POST", r"/fine_tuning/jobs", "openai", openai_jobs.training),
+    ("GET", r"/fine_tuning/jobs/(?P<id>[^/]+)", "openai", openai_jobs.fetch_training),
     ("POST", r"/(?P<model>[^/:]+):generateContent", "google", google_wire.generate),
     ("POST", r"/(?P<model>[^/:]+):streamGenerateContent", "google", google_wire.stream),
     ("POST", r"/(?P<model>[^/:]+):countTokens", "google", google_wire.count_tokens),
@@ -87,6 +141,16 @@ _TABLE: tuple[tuple[str, str, str, Endpoint | None], ...] = (
     ("POST", r"/v1/places:autocomplete", "google", maps_wire.suggestions),
     ("GET", r"/v1/places/[^/]+", "google", maps_wire.place),
 )
+STORES: Mapping[Endpoint, tuple[str, ...]] = {
+    anthropic_batches.create: ("msgbatch_",),
+    openai_responses.responses: ("resp_",),
+    openai_batches.upload: ("file-",),
+    openai_batches.create: ("batch_", openai_batches.OUTPUT),
+    openai_jobs.run: ("run_",),
+    openai_jobs.video: ("video_",),
+    openai_jobs.training: ("ftjob-",),
+}
+"""What is made by these can be fetched, by ids that begin so."""
 _COMPILED = tuple((verb, re.compile(path + "$"), family, endpoint) for verb, path, family, endpoint in _TABLE)
 _DEPLOYMENT = re.compile(r"/deployments/(?P<deployment>[^/]+)/")
 
@@ -98,7 +162,7 @@ def find(method: str, path: str) -> Route:
     for verb, pattern, family, endpoint in _COMPILED:
         if verb == method and (found := pattern.search(path)):
             return Route(endpoint, family, {**names, **_unquoted(found)})
-    return Route(None, "anthropic" if "/messages" in path else "openai", names)
+    return Route(unknown, "anthropic" if "/messages" in path else "openai", names)
 
 
 def _unquoted(found: re.Match[str]) -> dict[str, str]:

@@ -1,0 +1,9 @@
+"""Every SDK with what is called of it."""
+
+from __future__ import annotations
+
+from sdks.cases import cohere, groq, mistralai, ollama, openrouter, perplexity, together
+from sdks.driving import offered
+
+SDKS = (groq, together, perplexity, mistralai, openrouter, cohere, ollama)
+KINDS = tuple(offered(sdk.KIND) for sdk in SDKS)
