@@ -29,7 +29,7 @@ from otel_aicost.ledger.row import nano_dollars, parts_json
 from otel_aicost.ledger.stored_calls import count, count_folded, next_after, page, pages
 from otel_aicost.model import UNPRICED_FAILED, UNPRICED_INVALID, UNPRICED_USAGE, Cost, Unpriced
 from otel_aicost.pipeline import FREE
-from otel_aicost.providers import BY_NAME
+from otel_aicost.providers import names_priced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -159,7 +159,8 @@ class Pricing:
         usage = _usage(call.usage)
         if not usage:
             return Unpriced(UNPRICED_USAGE, call.unpriced_detail or "")
-        return self._catalogue.price(call.provider, _models(call), usage, _conditions(call.conditions), call.started_ns)
+        models = names_priced(call.provider, call.response_model, call.request_model)
+        return self._catalogue.price(call.provider, models, usage, _conditions(call.conditions), call.started_ns)
 
     def _stays(self, call: StoredCall) -> str | None:
         if call.cost_source == "provider":
@@ -306,15 +307,6 @@ def _change(call: StoredCall, cost: Cost) -> Change | None:
     parts = parts_json(tuple((part, nano_dollars(part.amount)) for part in cost.parts))
     named = (cost.source, cost.price_id, cost.price_date, cost.catalogue)
     return Change(call, nano, *named, parts, cost.cache_saved_nano, cost.batch_saved_nano)
-
-
-def _models(call: StoredCall) -> tuple[str, ...]:
-    """The names to look up, in the order of when the call was made."""
-    provider = BY_NAME.get(call.provider)
-    models = (call.response_model, call.request_model)
-    if provider is not None and provider.priced_by_request:
-        models = models[::-1]
-    return tuple(model for model in dict.fromkeys(models) if model)
 
 
 @lru_cache(maxsize=4096)

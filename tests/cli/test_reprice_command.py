@@ -9,11 +9,13 @@ import select
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+import pricelists
 from ledgers import at, write
 from price_lists import call, catalogue, text
 
@@ -219,3 +221,37 @@ def test_yes_does_not_ask(ledger):
     """With --yes a terminal is no reason to wait."""
     said, code = on_a_terminal(None, "--yes")
     assert ("[y/N]" in said, "repriced 2 calls" in said, code) == (False, True, 0)
+
+
+def test_fetched_prices_are_in_force(tmp_path, monkeypatch, aicost):
+    """What `aicost prices update` stored prices the calls since then, and older ones of a model that had no price."""
+    path = tmp_path / "ledger.db"
+    monkeypatch.setenv("OTEL_AICOST_LEDGER", str(path))
+    data = pricelists.published()
+    pricelists.model(data, "openai", "gpt-4o")["prices"]["input_mtok"] = 7
+    owner = next(each for each in data if each["id"] == "openai")
+    owner["models"].append({"id": "brand-new", "match": {"equals": "brand-new"}, "prices": {"input_mtok": 3}})
+    (tmp_path / "data.json").write_bytes(pricelists.raw(data))
+    assert aicost("prices", "update", "--from", str(tmp_path / "data.json")).exit_code == 0
+    write(
+        path,
+        call("gpt-4o", id="a since then", started_ns=time.time_ns()),
+        call("gpt-4o", id="b before it", started_ns=at("2026-11-01")),
+        call("brand-new", id="c before it", started_ns=at("2026-11-01")),
+    )
+    assert aicost("reprice", "--yes").exit_code == 0
+    assert rows(path) == [("a since then", 7 * 10**9), ("b before it", 25 * 10**8), ("c before it", 3 * 10**9)]
+
+
+def test_a_fetched_price_file_is_in_force(tmp_path, ledger, monkeypatch, aicost):
+    """Where the user names none; one that cannot be used is an error."""
+    monkeypatch.delenv("OTEL_AICOST_PRICES")
+    fetched = tmp_path / "fetched.yaml"
+    fetched.write_text(text(("gpt-8", "4.00")))
+    assert aicost("prices", "update", "--from", str(fetched)).exit_code == 0
+    assert aicost("reprice", "--model", "gpt-8").exit_code == 0
+    assert dict(rows(ledger))["01990000-bbbb"] == 4 * 10**9
+    (tmp_path / "state" / "aicost" / "prices" / "prices.yaml").write_text("nonsense")
+    broken = aicost("reprice")
+    assert broken.exit_code == 1
+    assert "prices.yaml" in broken.stderr

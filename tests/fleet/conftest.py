@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.load import at_ease
 from otel_aicost.config import server
 from otel_aicost.ledger.fleet import Fleet
 from postgres import cluster, database  # noqa: F401 - fixtures
@@ -20,11 +21,18 @@ HEAD = """
 import os, sys, threading, time
 from pathlib import Path
 from budgets.lines import line, settle, taking
+from fleet.load import at_ease
 from otel_aicost.config import server
 from otel_aicost.ledger.fleet import Fleet
 from records import record
 place = server(sys.argv[1], Path(sys.argv[2]))
 """
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """No call of this test gives the server up because the machine is slow."""
+    at_ease(monkeypatch.setattr)
 
 
 @pytest.fixture
@@ -34,10 +42,24 @@ def place(database, tmp_path):  # noqa: F811 - the fixture
 
 
 @pytest.fixture
-def fleet(place):
-    made = Fleet(place)
-    yield made
-    made.close(5)
+def warmed(place):
+    """Make a `Fleet` that has its connection and its tables: what comes next does not wait for them."""
+    made = []
+
+    def make(at=place, **options):
+        made.append(Fleet(at, **options))
+        made[-1].warm()
+        assert made[-1].flush(60)
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close(5)
+
+
+@pytest.fixture
+def fleet(warmed):
+    return warmed()
 
 
 @pytest.fixture

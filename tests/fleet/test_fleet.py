@@ -16,8 +16,10 @@ from otel_aicost.budgets.window import Period, Window
 from otel_aicost.config import server
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import fleet as fleets
+from otel_aicost.ledger import haste, schema
 from otel_aicost.ledger.balances import Settlement
 from otel_aicost.ledger.fleet import BusyError, Fleet, ship
+from otel_aicost.ledger.haste import hurried
 from otel_aicost.ledger.outbox import OutboxStore, Shelf
 from otel_aicost.ledger.parcels import decoded, encoded
 from otel_aicost.ledger.postgres import PostgresStore
@@ -25,6 +27,8 @@ from otel_aicost.ledger.row import row
 from otel_aicost.ledger.slices import Share
 from otel_aicost.ledger.writer import StoreDownError
 from records import record
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 
 def test_a_call_is_on_the_server_and_no_longer_in_the_outbox(fleet, ask, waiting):
@@ -217,13 +221,17 @@ assert fleet.flush(60) and fleet.stats()["errors"] == 0, fleet.stats()
         child.stdin.flush()
     assert [(child.communicate(timeout=60)[1], child.returncode) for child in children] == [("", 0)] * 12
     assert ask("SELECT count(*) FROM calls") == [(12,)]
-    assert ask("SELECT value FROM meta WHERE key = 'schema_version'") == [(str(fleets_version()),)]
+    assert ask("SELECT value FROM meta WHERE key = 'schema_version'") == [(str(schema.VERSION),)]
 
 
-def fleets_version():
-    from otel_aicost.ledger import schema
-
-    return schema.VERSION
+def test_tables_are_made_though_nobody_waits_for_them(place, ask, monkeypatch):
+    """Who has waited long enough goes on without the ledger; a migration that takes long is not broken off for it."""
+    monkeypatch.setattr(haste, "PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS[:-1], ("SELECT pg_sleep(3)", *schema.MIGRATIONS[-1])))
+    with pytest.raises(LedgerError, match="in time"), hurried(0.1):
+        PostgresStore(place)
+    until(lambda: ask("SELECT 1 FROM pg_tables WHERE tablename = 'meta'"))
+    assert ask("SELECT value FROM meta WHERE key = 'schema_version'") == [(str(schema.VERSION),)]
 
 
 def test_a_ledger_of_a_newer_version_is_left_alone(place, cluster, database):
@@ -234,7 +242,7 @@ def test_a_ledger_of_a_newer_version_is_left_alone(place, cluster, database):
         PostgresStore(place)
 
 
-def test_a_role_without_the_right_to_make_tables(place, cluster, database):
+def test_a_role_without_the_right_to_make_tables(place, cluster, database, warmed):
     """Who may not make the schema is told so; with tables made by another, and rights on them, it writes."""
     cluster.execute(database, "DROP ROLE IF EXISTS writer_only")
     cluster.execute(database, "CREATE ROLE writer_only LOGIN PASSWORD 'w'")
@@ -247,26 +255,22 @@ def test_a_role_without_the_right_to_make_tables(place, cluster, database):
         "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA aicost TO writer_only",
     ):
         cluster.execute(database, right)
-    fleet = Fleet(role)
+    fleet = warmed(role)
     assert fleet.reserve("1", [strict(4)]) is None
     settle(fleet, "1", taking(strict(), 3))
     assert fleet.flush(10)
     assert fleet.close(5)
 
 
-def test_a_lease_that_ran_out_gets_a_second_chance(place, monkeypatch):
+def test_a_lease_that_ran_out_gets_a_second_chance(warmed, monkeypatch):
     """A lease that ran out is marked, and given back if it was not renewed in half a lease: its server was away."""
-    dead, other = Fleet(place, lease_seconds=0.6), Fleet(place, lease_seconds=0.6)
-    try:
-        assert dead.reserve("1", [strict(8)]) is None
-        monkeypatch.setattr(dead._remote._leases, "due", lambda: False)  # as if it were killed
-        time.sleep(0.7)
-        assert other.reserve("2", [strict(8)]) is not None  # marks it
-        assert other.reserve("3", [strict(8)]) is not None
-        until(lambda: other.reserve("4", [strict(8)]) is None)
-    finally:
-        dead.close(5)
-        other.close(5)
+    dead, other = warmed(lease_seconds=0.6), warmed(lease_seconds=0.6)
+    assert dead.reserve("1", [strict(8)]) is None
+    monkeypatch.setattr(dead._remote._leases, "due", lambda: False)  # as if it were killed
+    time.sleep(0.7)
+    assert other.reserve("2", [strict(8)]) is not None  # marks it
+    assert other.reserve("3", [strict(8)]) is not None
+    until(lambda: other.reserve("4", [strict(8)]) is None)
 
 
 def test_a_settlement_survives_the_outbox():

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fleet.load import Load, give_up, strict, until
+from fleet.load import Load, at_ease, give_up, strict, until
 from otel_aicost import faults
 from otel_aicost.config import server
 from otel_aicost.ledger import fleet as fleets
@@ -66,7 +66,7 @@ def test_crashed_under_load(cluster, fleet, whole):
     whole(load.made)
 
 
-def test_connections_lost_under_load(cluster, database, fleet, whole):
+def test_connections_lost_under_load(cluster, database, fleet, whole, monkeypatch):
     """Connections that the server ends in the middle of anything lose no call; an idle one costs no call a moment."""
     with Load(fleet, threads=THREADS, pause=0.001) as load:
         for _ in range(20):
@@ -75,6 +75,7 @@ def test_connections_lost_under_load(cluster, database, fleet, whole):
         load.goes_on()
     assert fleet.flush(30)
     errors = fleet.stats()["errors"]
+    at_ease(monkeypatch.setattr)
     cluster.drop_connections(database)
     time.sleep(0.5)  # until the connection hears of it
     assert fleet.reserve("idle", [strict(2, limit=10**9)]) is None
@@ -164,6 +165,7 @@ def test_another_process_sends_what_a_killed_one_left(cluster, spawn, place, wai
 
 
 KILLED = """
+at_ease()
 fleet = Fleet(place)
 fleet.warm()
 assert fleet.flush(30)
@@ -184,6 +186,7 @@ sys.stdin.readline()
 """
 
 
+@pytest.mark.usefixtures("patient")
 def test_killed_at_any_moment(spawn, place, ask, waiting, balanced):
     """Of processes killed while they reserve and settle, every call that was in the outbox counts, and once."""
     made = []
@@ -214,6 +217,7 @@ def test_killed_at_any_moment(spawn, place, ask, waiting, balanced):
 
 
 ACKNOWLEDGER = """
+at_ease()
 fleet = Fleet(place)
 fleet.warm()
 assert fleet.flush(30)
@@ -230,9 +234,11 @@ while True:
 """
 
 
-def test_an_abandoned_transaction_blocks_nobody_for_long(cluster, place, fleet, spawn):
+def test_an_abandoned_transaction_blocks_nobody_for_long(fleet, spawn, monkeypatch):
     """A process that is stopped while it holds a budget costs the others a moment, not for ever."""
-    assert fleet.reserve("first", [strict(1)]) is None
+    with monkeypatch.context() as patch:
+        at_ease(patch.setattr)
+        assert fleet.reserve("first", [strict(1)]) is None
     child = spawn(HOLDER)
     assert child.stdout.readline() == "locked\n"
     with pytest.raises(StoreDownError):

@@ -133,6 +133,8 @@ def test_a_child_leaves_the_connection_of_its_parent_alone(spawn, ask):
 
 APP = """
 import openai
+from fleet.load import at_ease
+at_ease()  # however slow the machine is
 client = openai.OpenAI()
 for number in range(5):
     try:
@@ -164,6 +166,9 @@ def test_the_sdk_of_openai_in_a_fleet(place, ask, waiting, balanced, tmp_path):
                 timeout=60,
                 env={
                     **os.environ,
+                    "PYTHONPATH": os.pathsep.join(
+                        [str(Path(__file__).parents[1]), *(entry for entry in sys.path if entry)]
+                    ),
                     "OPENAI_BASE_URL": openai.openai_url,
                     "OPENAI_API_KEY": "sk-test",
                     "OTEL_AICOST_LEDGER": place.url,

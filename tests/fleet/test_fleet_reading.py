@@ -173,6 +173,7 @@ def test_what_cannot_be_read_is_one_line(cluster, place, tmp_path):
         assert "gehe" not in result.stderr
 
 
+@pytest.mark.usefixtures("patient")
 def test_commands_that_change_a_ledger(place, ask, monkeypatch):
     """Tables are made, limits set and told, old calls folded, on a server as in a file; what only a file has is said."""
     assert "from schema 0 to" in _run(place, "ledger", "migrate")
@@ -213,6 +214,7 @@ def test_ship(place, ask, tmp_path):
         assert CliRunner().invoke(app, ["ledger", "ship", *arguments]).exit_code == 2
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_application_asks_how_budgets_stand(place, monkeypatch, tmp_path):
     """`budget_status` reads the server, within the time a call may wait."""
     fleet = Fleet(place)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otel_aicost import faults
-from otel_aicost.ledger import schema, writer
+from otel_aicost.ledger import forks, schema, writer
 from otel_aicost.ledger.store import FileStore
 from otel_aicost.ledger.writer import Writer
 from records import record
@@ -260,3 +260,30 @@ def test_the_file_is_private_under_umask_0(one: Writer, ledger: Path) -> None:
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in ledger.parent.iterdir()} == {0o600}
+
+
+def test_calls_that_are_faster_are_no_hang(one: Writer, look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What many calls, one after the other, keep from its turn for long does not take that for a ledger that hangs."""
+    monkeypatch.setattr(forks, "WAIT_SECONDS", 0.0)
+    stopping = threading.Event()
+    found: list[bool] = []
+
+    def calls() -> None:
+        while not stopping.is_set():
+            assert one._turn.take(60)
+            time.sleep(0.05)
+            one._turn.give()
+
+    threads = [threading.Thread(target=calls) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    one.put(record())
+    for _ in range(100):
+        time.sleep(0.02)
+        found.append(one.failing)
+    stopping.set()
+    for thread in threads:
+        thread.join(60)
+    assert not any(found)
+    assert one.flush(10)
+    assert look("SELECT count(*) FROM calls") == [(1,)]

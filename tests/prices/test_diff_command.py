@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import ledgers
 import pricelists
 from otel_aicost import config
-from otel_aicost.cli.prices import prices
+from otel_aicost.cli.app import app
 from otel_aicost.ledger.opening import opener
 from otel_aicost.ledger.reader import open_ledger
 from otel_aicost.ledger.usages import kinds, usages
@@ -45,7 +45,7 @@ def ledger(tmp_path, monkeypatch):
 @pytest.fixture
 def run():
     def invoke(*arguments, code=0):
-        result = CliRunner().invoke(prices, [str(argument) for argument in arguments])
+        result = CliRunner().invoke(app, ["prices", *map(str, arguments)])
         assert result.exit_code == code, result.output
         return result.stdout
 
@@ -183,7 +183,7 @@ def test_all_lists_models_that_were_not_used(run, ledger, data):
 def test_without_anything_stored_diff_says_how_to_get_it(ledger):
     """Two equal lists are no answer."""
     ledger(call())
-    told = CliRunner().invoke(prices, ["diff"])
+    told = CliRunner().invoke(app, ["prices", "diff"])
     assert "`aicost prices update` fetches newer prices" in told.stderr
 
 

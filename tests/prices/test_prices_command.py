@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 from tests.records import record
 
-from otel_aicost.cli.prices import plain, prices
+from otel_aicost.cli.app import app
+from otel_aicost.cli.prices import plain
 from otel_aicost.errors import LedgerError, PriceFileError
 from otel_aicost.ledger.writer import Writer
 from otel_aicost.model import Cost, CostPart, Unpriced
@@ -31,7 +32,7 @@ models:
 @pytest.fixture
 def run():
     def invoke(*arguments, code=0):
-        result = CliRunner().invoke(prices, [str(argument) for argument in arguments])
+        result = CliRunner().invoke(app, ["prices", *map(str, arguments)])
         assert result.exit_code == code, result.output
         return result.output
 
@@ -109,7 +110,7 @@ def test_show_refuses_what_it_cannot_read(run, arguments):
 def test_a_broken_file_stops_the_commands_that_use_it(file):
     """Its mistakes are the error."""
     file.write_text("schema: 1\nmodel: []")
-    found = CliRunner().invoke(prices, ["show", "gpt-4o"]).exception
+    found = CliRunner().invoke(app, ["prices", "show", "gpt-4o"], standalone_mode=False).exception.__cause__
     assert isinstance(found, PriceFileError)
     assert "unknown key; is it `models`?" in str(found)
 
@@ -180,8 +181,10 @@ def test_explain_says_why_a_call_has_no_cost(run, ledger):
 def test_explain_refuses_an_id_that_is_not_there(run, ledger, tmp_path):
     """No such call is wrong usage; no ledger is an error of its own."""
     assert "there is no call 'zzz'" in run("explain", "zzz", "--ledger", ledger(record()), code=2)
-    found = CliRunner().invoke(prices, ["explain", "zzz", "--ledger", str(tmp_path / "none.db")])
-    assert isinstance(found.exception, LedgerError)
+    found = CliRunner().invoke(
+        app, ["prices", "explain", "zzz", "--ledger", str(tmp_path / "none.db")], standalone_mode=False
+    )
+    assert isinstance(found.exception.__cause__, LedgerError)
 
 
 def test_every_command_has_examples(run):
@@ -211,6 +214,6 @@ def test_stale_prices_are_warned_of_beside_the_answer(file, monkeypatch):
     monkeypatch.setenv("OTEL_AICOST_STALE_DAYS", "30")
     file.write_text(GOOD.replace("2099-01-01", "2020-01-01"))
     for arguments in (["list", "4o"], ["show", "gpt-4o"]):
-        found = CliRunner().invoke(prices, [*arguments, "--json"])
+        found = CliRunner().invoke(app, ["prices", *arguments, "--json"])
         assert json.loads(found.stdout)
         assert "aicost: warning: 1 of the prices in your file were last checked more than 30 days ago" in found.stderr

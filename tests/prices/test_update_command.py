@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 import pricelists
-from otel_aicost.cli.prices import prices
+from otel_aicost.cli.app import app
 from otel_aicost.errors import PriceDataError, PriceFileError
 from otel_aicost.prices import update as updating
 from otel_aicost.prices.catalogue import Catalogue
@@ -78,7 +78,7 @@ def place(tmp_path):
 @pytest.fixture
 def run():
     def invoke(*arguments, code=0):
-        result = CliRunner().invoke(prices, ["update", *map(str, arguments)])
+        result = CliRunner().invoke(app, ["prices", "update", *map(str, arguments)])
         assert result.exit_code == code, result.output
         return result.output
 
@@ -87,7 +87,9 @@ def run():
 
 def failed(*arguments):
     """The error that the command ends with."""
-    return CliRunner().invoke(prices, ["update", *map(str, arguments)]).exception
+    return (
+        CliRunner().invoke(app, ["prices", "update", *map(str, arguments)], standalone_mode=False).exception.__cause__
+    )
 
 
 @pytest.fixture
@@ -295,7 +297,7 @@ def test_a_price_file_becomes_the_users(run, site, place):
     """From a URL of the user's: checked as a whole, and used where no other is named."""
     site.body = FILE.encode()
     assert "a price file with 1 models" in run("--from", site.url)
-    shown = CliRunner().invoke(prices, ["show", "gpt-4o", "--provider", "openai", "--at", "2026-06-01"])
+    shown = CliRunner().invoke(app, ["prices", "show", "gpt-4o", "--provider", "openai", "--at", "2026-06-01"])
     assert "$9.00 per 1,000,000" in shown.output
     assert "already" in run("--from", site.url)
 
@@ -374,6 +376,6 @@ def test_nothing_is_ever_downloaded_without_the_command(monkeypatch, run, tmp_pa
     path.write_bytes(newer)
     with no_network(monkeypatch):
         run("--from", path)
-        assert CliRunner().invoke(prices, ["show", "gpt-4o"]).exit_code == 0
-        assert CliRunner().invoke(prices, ["check"]).exit_code == 0
+        assert CliRunner().invoke(app, ["prices", "show", "gpt-4o"]).exit_code == 0
+        assert CliRunner().invoke(app, ["prices", "check"]).exit_code == 0
         Catalogue.load(updates=Path(tmp_path))

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 from click.testing import CliRunner
 
-from otel_aicost.cli.prices import prices
+from otel_aicost.cli.app import app
 from otel_aicost.errors import PriceDataError, PriceFileError
 from otel_aicost.prices.marking import mark
 from otel_aicost.prices.reading import read_price_file
@@ -54,7 +54,7 @@ def file(tmp_path, monkeypatch):
 @pytest.fixture
 def run():
     def invoke(*arguments, code=0):
-        result = CliRunner().invoke(prices, ["verify", *map(str, arguments)])
+        result = CliRunner().invoke(app, ["prices", "verify", *map(str, arguments)])
         assert result.exit_code == code, result.output
         return result.output
 
@@ -156,7 +156,10 @@ def test_wrong_usage(run, file, arguments):
 def test_a_broken_file_is_not_edited(file):
     """Its mistakes are the error."""
     file.write_text(FILE.replace("periods", "period", 1))
-    assert isinstance(CliRunner().invoke(prices, ["verify", "--all"]).exception, PriceFileError)
+    assert isinstance(
+        CliRunner().invoke(app, ["prices", "verify", "--all"], standalone_mode=False).exception.__cause__,
+        PriceFileError,
+    )
 
 
 def test_an_entry_that_cannot_be_edited_in_place_is_left(file):

@@ -31,11 +31,10 @@ def in_force(prices_file: Path | None) -> Catalogue:
     from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415 - takes a third of a second
     from otel_aicost.prices.reading import read_price_file  # noqa: PLC0415
 
-    settings, _ = config.load()
-    path = prices_file or settings.prices
+    path = user_file(prices_file)
     if path is not None:
         read_price_file(path)
-    return Catalogue.load(path, settings.price_data)
+    return Catalogue.load(path, config.load()[0].price_data)
 
 
 def user_file(prices_file: Path | None = None) -> Path | None:
@@ -58,16 +57,6 @@ def warn_of_stale(catalogue: Catalogue) -> None:
 
     for sentence in stale(catalogue, stale_days()):
         click.echo(f"aicost: warning: {sentence}", err=True)
-
-
-def names_priced(provider: str, response_model: str | None, request_model: str | None) -> tuple[str, ...]:
-    """The names that a recorded call was looked up by, in their order."""
-    from otel_aicost.providers import BY_NAME  # noqa: PLC0415
-
-    models = [response_model, request_model]
-    if provider in BY_NAME and BY_NAME[provider].priced_by_request:
-        models.reverse()
-    return tuple(model for model in dict.fromkeys(models) if model)
 
 
 def line(text: str) -> RenderableType:

@@ -15,7 +15,6 @@ from otel_aicost.cli.output import write_json
 from otel_aicost.cli.price_lists import (
     in_force,
     line,
-    names_priced,
     plain,
     prices_option,
     stale_days,
@@ -238,6 +237,8 @@ def _conditions(whens: Sequence[str]) -> dict[str, str]:
 def _priced_again(call: Mapping[str, Any], catalogue: Catalogue) -> dict[str, str | None]:
     """Return what the catalogue of today makes of a recorded call, at the call's own date."""
     from decimal import Decimal  # noqa: PLC0415
+
+    from otel_aicost.providers import names_priced  # noqa: PLC0415
 
     usage = {meter: Decimal(str(quantity)) for meter, quantity in call["usage"].items()}
     models = names_priced(call["provider"], call["response_model"], call["request_model"])

@@ -14,7 +14,7 @@ from otel_aicost import config
 from otel_aicost.cli.options import json_option, ledger_option, opened
 from otel_aicost.cli.output import show as show_tables
 from otel_aicost.cli.output import write_json
-from otel_aicost.cli.price_lists import in_force, line, names_priced, plain, user_file, warn_of_stale
+from otel_aicost.cli.price_lists import in_force, line, plain, user_file, warn_of_stale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,6 +106,7 @@ def _catalogues(other: Path | None, now_ns: int) -> tuple[Catalogue, Catalogue]:
 def _compared(path: Path | Server | None, old: Catalogue, new: Catalogue, now_ns: int, days: int) -> Comparison:
     from otel_aicost.ledger.usages import kinds, usages  # noqa: PLC0415 - SQLAlchemy takes 0.3 s
     from otel_aicost.prices.diff import Kind, differ  # noqa: PLC0415
+    from otel_aicost.providers import names_priced  # noqa: PLC0415
 
     since_ns = max(0, now_ns - days * _DAY_NS)
     with opened(path).read() as connection:

@@ -11,8 +11,8 @@ import click
 from otel_aicost import config
 from otel_aicost.cli.options import chosen, day_option, json_option, ledger_option, ledger_path
 from otel_aicost.cli.output import show, write_json
+from otel_aicost.cli.price_lists import in_force, prices_option, user_file
 from otel_aicost.cli.progress import bar as progress_bar
-from otel_aicost.names import ENV_PRICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,14 +50,12 @@ stays as it is. On a terminal it shows what it would do, and asks first."""
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @click.option("--reason", metavar="TEXT", help="Why, for the audit trail.")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
-@click.option(
-    "--prices", "prices_file", metavar="FILE", help=f"The price file to use, instead of the one in {ENV_PRICES}."
-)
+@prices_option
 @json_option
 @ledger_option
 def reprice(  # noqa: PLR0913 - one for each option
     path: Path | Server | None,
-    prices_file: str | None,
+    prices_file: Path | None,
     reason: str | None,
     *,
     dry_run: bool,
@@ -125,18 +123,11 @@ def _start_ns(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 10**9
 
 
-def _pricing(prices_file: str | None) -> Pricing:
-    """The prices in force; a file that cannot be used is an error here: without it, other prices would be taken."""
-    from pathlib import Path  # noqa: PLC0415 - as above
+def _pricing(prices_file: Path | None) -> Pricing:
+    """How running programs price calls; a file that cannot be used is an error: other prices would be taken."""
+    from otel_aicost.repricing import Pricing  # noqa: PLC0415 - as above
 
-    from otel_aicost.prices.catalogue import Catalogue  # noqa: PLC0415 - takes a third of a second
-    from otel_aicost.prices.reading import read_price_file  # noqa: PLC0415
-    from otel_aicost.repricing import Pricing  # noqa: PLC0415
-
-    path = config.load()[0].prices if prices_file is None else Path(prices_file).expanduser()
-    if path is not None:
-        read_price_file(path)
-    return Pricing(Catalogue.load(path), own_file=path is not None)
+    return Pricing(in_force(prices_file), own_file=user_file(prices_file) is not None)
 
 
 def _say(found: Found, run: str | None, *, as_json: bool) -> None:

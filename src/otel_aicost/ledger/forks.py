@@ -32,6 +32,8 @@ class Turn:
     def begin(self) -> None:
         """Forget who has it: at the start, and in the child of a fork."""
         self._lock = threading.Lock()
+        self.given = 0
+        """How often somebody was done with it: where that grows, nobody hangs."""
         self._parked_by: set[int] = set()
 
     def take(self, timeout: float) -> bool:
@@ -40,6 +42,7 @@ class Turn:
 
     def give(self) -> None:
         """Let the next one have it."""
+        self.given += 1
         self._lock.release()
 
     def before_fork(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from otel_aicost.config import Server
 from otel_aicost.errors import LedgerError
 from otel_aicost.ledger import schema
+from otel_aicost.ledger.haste import hurried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ class NoLedgerYetError(LedgerError):
 
 
 BUSY_SECONDS: Final = 5.0
+MIGRATION_SECONDS: Final = 3600.0
+"""Who asks for a migration waits for it: of a million calls it may take minutes."""
 INSTRUCTIONS_BETWEEN_SIGNALS: Final = 1_000_000
 """Steps of SQLite's machine after which Python gets a look at Ctrl-C: about ten milliseconds."""
 
@@ -113,7 +116,9 @@ def changing(path: Path | Server, *, migrate: bool = False) -> Store:
     version = version_of(path)
     if not migrate:
         check_readable(path, version)
-    return opener(path)()
+        return opener(path)()
+    with hurried(MIGRATION_SECONDS):
+        return opener(path)()
 
 
 def version_of(path: Path | Server) -> int:

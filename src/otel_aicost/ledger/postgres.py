@@ -122,7 +122,7 @@ class PostgresStore:
     """
 
     def __init__(self, server: Server, landed: Callable[[Sequence[str]], object] | None = None) -> None:
-        """Connect, and make or migrate the tables.
+        """Connect, and make or migrate the tables: who cannot wait for that raises, and it goes on without them.
 
         `landed` is told after each transaction which calls (their ids) the server has for sure.
         """
@@ -133,12 +133,7 @@ class PostgresStore:
         self._pid = os.getpid()
         self.lost = False
         """Whether the connection, or an answer, was lost: what the server has is not known for sure."""
-        self.connection = _connect(server)
-        try:
-            self._migrate()
-        except BaseException:
-            self.close()
-            raise
+        self.connection = _connect(server, _migrate)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -255,31 +250,6 @@ class PostgresStore:
             self.lost = True
             raise
 
-    # --- tables --------------------------------------------------------------------------------------------------
-
-    def _migrate(self) -> None:
-        with self.transaction() as connection:
-            if self._version(connection) == schema.VERSION:
-                return
-        with self.transaction() as connection:
-            connection.execute("SELECT pg_advisory_xact_lock(?)", [_number(_MIGRATING)])
-            if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", [SCHEMA]).fetchone():
-                connection.execute(f"CREATE SCHEMA {SCHEMA}")
-            for version in range(self._version(connection), schema.VERSION):
-                # At once: a first call may wait for it.
-                connection.execute(";\n".join(filter(None, map(translated, schema.MIGRATIONS[version]))))
-                connection.execute(_SET_VERSION, (VERSION_KEY, str(version + 1)))
-
-    def _version(self, connection: Connection) -> int:
-        version = version_of(lambda sql: connection.execute(sql).fetchone())
-        if version > schema.VERSION:
-            msg = (
-                f"{self.server} was written by a newer otel-aicost (schema {version}, "
-                f"this one knows {schema.VERSION}); upgrade otel-aicost here"
-            )
-            raise LedgerError(msg)
-        return version
-
 
 @contextlib.contextmanager
 def looking_at(server: Server, wait_seconds: float) -> Iterator[tuple[Connection, int]]:
@@ -308,6 +278,39 @@ def version_of(ask: Callable[[str], Sequence[Any] | None]) -> int:
     return int(found[0]) if found else 0
 
 
+def _migrate(session: _Session, server: Server) -> None:
+    """Make or migrate the tables, in one transaction; processes that start at once do it once."""
+    session.deadline = deadline()
+    with _errors(server):
+        session.execute(_begin(session.deadline - time.monotonic()), prepare=False)
+        connection = Connection(session)
+        if _version(connection, server) < schema.VERSION:
+            connection.execute("SELECT pg_advisory_xact_lock(?)", [_number(_MIGRATING)])
+            session.deadline = time.monotonic() + LONG_SECONDS  # of a million calls it may take minutes
+            connection.execute("SET LOCAL statement_timeout = 0")
+            _make_tables(connection, server)
+        session.execute("COMMIT", prepare=False)
+
+
+def _make_tables(connection: Connection, server: Server) -> None:
+    if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", [SCHEMA]).fetchone():
+        connection.execute(f"CREATE SCHEMA {SCHEMA}")
+    for version in range(_version(connection, server), schema.VERSION):
+        connection.execute(";\n".join(filter(None, map(translated, schema.MIGRATIONS[version]))))
+        connection.execute(_SET_VERSION, (VERSION_KEY, str(version + 1)))
+
+
+def _version(connection: Connection, server: Server) -> int:
+    version = version_of(lambda sql: connection.execute(sql).fetchone())
+    if version > schema.VERSION:
+        msg = (
+            f"{server} was written by a newer otel-aicost (schema {version}, "
+            f"this one knows {schema.VERSION}); upgrade otel-aicost here"
+        )
+        raise LedgerError(msg)
+    return version
+
+
 def _gone(session: _Session) -> bool:
     """Whether a connection that waits for nothing was closed by the other side."""
     look = select.poll()
@@ -320,17 +323,21 @@ def _gone(session: _Session) -> bool:
     return bool(session.closed)
 
 
-def _connect(server: Server) -> _Session:
-    """Connect within the time there is. In a thread: neither a name server nor libpq can be told to hurry."""
+def _connect(server: Server, prepare: Callable[[_Session, Server], object] | None = None) -> _Session:
+    """Connect, and `prepare`, within the time there is.
+
+    In a thread: neither a name server nor libpq can be told to hurry, and tables that are being made should be made
+    though nobody waits for them any more.
+    """
     until = deadline()
     outcome: Future[_Session] = Future()
-    thread = threading.Thread(target=_connect_into, args=(outcome, server), name="aicost-connect", daemon=True)
+    thread = threading.Thread(target=_connect_into, args=(outcome, server, prepare), name="aicost-connect", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # the interpreter is shutting down
-        _connect_into(outcome, server)
+        _connect_into(outcome, server, prepare)
     try:
-        session = outcome.result(max(0.001, until - time.monotonic()))
+        return outcome.result(max(0.001, until - time.monotonic()))
     except FutureTimeoutError:
         outcome.add_done_callback(_discard)
         msg = f"{server} does not answer in time"
@@ -340,9 +347,6 @@ def _connect(server: Server) -> _Session:
     except psycopg.Error as error:
         msg = f"{server} cannot be reached: {_first_line(error)}"
         raise LedgerError(msg) from None
-    session.adapters.register_dumper(int, Int8Dumper)  # one type whatever the number: one prepared statement
-    session.adapters.register_dumper(str, StrDumper)
-    return session
 
 
 @contextlib.contextmanager
@@ -367,12 +371,27 @@ def unreadable(server: Server) -> LedgerError:
     )
 
 
-def _connect_into(outcome: Future[_Session], server: Server) -> None:
+def _connect_into(
+    outcome: Future[_Session], server: Server, prepare: Callable[[_Session, Server], object] | None
+) -> None:
     try:
-        parameters = {**OPTIONS, **conninfo_to_dict(server.url)}
-        outcome.set_result(_Session.connect(autocommit=True, **parameters))  # type: ignore[arg-type]
+        outcome.set_result(_connected(server, prepare))
     except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
         outcome.set_exception(error)
+
+
+def _connected(server: Server, prepare: Callable[[_Session, Server], object] | None) -> _Session:
+    parameters = {**OPTIONS, **conninfo_to_dict(server.url)}
+    session = _Session.connect(autocommit=True, **parameters)  # type: ignore[arg-type]
+    session.adapters.register_dumper(int, Int8Dumper)  # one type whatever the number: one prepared statement
+    session.adapters.register_dumper(str, StrDumper)
+    try:
+        if prepare is not None:
+            prepare(session, server)
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def _discard(outcome: Future[_Session]) -> None:

@@ -494,8 +494,10 @@ class Writer:
         if not self._closing and time.monotonic() < self._wrote_at + BREATH_SECONDS:
             time.sleep(BREATH_SECONDS)  # calls come thick and fast: write several at once
         self._woken = False
+        given = self._turn.given
         if not self._turn.take(TURN_SECONDS if self._closing else forks.WAIT_SECONDS + TURN_SECONDS):
-            self._failing = True  # a write that hangs has the turn, and goes on with what waits when it is back
+            if given == self._turn.given:  # not many calls, one after the other
+                self._failing = True  # a write that hangs has the turn, and goes on with what waits when it is back
             self._tick_later(self._wait)
             return
         alerts: list[Alert] = []

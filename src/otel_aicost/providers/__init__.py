@@ -105,6 +105,14 @@ def provider_of(host: str, port: int | None, mapped: Mapping[str, str]) -> Provi
     return COMPATIBLE
 
 
+def names_priced(provider: str, response_model: str | None, request_model: str | None) -> tuple[str, ...]:
+    """The names that a recorded call was looked up by, in their order."""
+    models = [response_model, request_model]
+    if provider in BY_NAME and BY_NAME[provider].priced_by_request:
+        models.reverse()
+    return tuple(model for model in dict.fromkeys(models) if model)
+
+
 def endpoint_of(path: str, provider: Provider = COMPATIBLE) -> Endpoint:
     """What a POST to `path` means; prefixes such as `/v1` or a deployment do not matter."""
     path = "/" + path.partition("?")[0].strip("/")
