@@ -90,6 +90,10 @@ DIMENSIONS: Mapping[str, Dimensions] = MappingProxyType(
             for check in ("content", "attack", "topic", "personal_data", "grounding", "reasoning", "free")
         },
         "guardrail_images": _dimensions("guardrail_images"),
+        "classifications": _dimensions("classifications"),
+        "output_videos": _dimensions("videos"),
+        "cache_token_hours": _dimensions("storage"),
+        "batch_requests": _dimensions("batch_requests"),
         "training_tokens": _dimensions("training"),
         "training_seconds": _dimensions("training_durations"),
     }
