@@ -89,7 +89,11 @@ def test_as_json(aicost, healthy):
         "Why a call might not show",
     ]
     patched = document["sections"][2]["facts"]
-    assert patched == dict.fromkeys(("openai", "anthropic"), "SyncAPIClient.request, AsyncAPIClient.request")
+    both = "SyncAPIClient.request, AsyncAPIClient.request"
+    assert (patched["openai"], patched["anthropic"], patched["groq"]) == (both, both, both)
+    assert patched["botocore"] == "BaseClient._make_api_call"
+    assert set(patched) >= {"google.genai", "mistralai", "cohere", "together", "openrouter", "perplexity", "ollama"}
+    assert "nothing" not in patched.values()
 
 
 def test_in_words(aicost, healthy, monkeypatch):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from otel_aicost import config
@@ -19,6 +19,34 @@ from otel_aicost.cli.checks import Section
 
 SDKS: Mapping[str, tuple[int, ...]] = {"openai": (1, 40), "anthropic": (0, 40)}
 """The SDKs whose calls are seen, and the oldest supported version of each."""
+
+
+class Other(NamedTuple):
+    """Another SDK whose calls are seen."""
+
+    sdk: str
+    """Its name in `capture.sdks`."""
+    oldest: tuple[int, ...]
+    """The oldest version that the tests run with."""
+
+
+OTHERS: Mapping[str, Other] = {
+    "aiobotocore": Other("aiobotocore", (3, 1)),
+    "boto3": Other("botocore", (1, 42)),
+    "cohere": Other("cohere", (5, 20)),
+    "google-genai": Other("google.genai", (1, 56)),
+    "google-maps-places": Other("google.maps.places", (0, 9)),
+    "googlemaps": Other("googlemaps", (4, 10)),
+    "groq": Other("groq", (0, 13)),
+    "litellm": Other("litellm", (1, 106)),
+    "mistralai": Other("mistralai", (1, 5)),
+    "ollama": Other("ollama", (0, 4)),
+    "openrouter": Other("openrouter", (1, 0)),
+    "perplexityai": Other("perplexity", (0, 16)),
+    "together": Other("together", (2, 0)),
+    "voyageai": Other("voyageai", (0, 5)),
+}
+"""What is installed -> the SDK."""
 
 ENTRY_POINT = "aicost"
 SIGNALS = ("traces", "metrics")
@@ -29,12 +57,18 @@ PATIENCE = 1.0
 """Seconds to wait for a collector to answer."""
 TRIAL = """
 import importlib, json, sys
+from otel_aicost.capture.sdks import SDKS
 from otel_aicost.config import Settings
 from otel_aicost.instrumentor import AICostInstrumentor
 instrumentor = AICostInstrumentor()
 instrumentor.instrument(settings=Settings(ledger=None))
 for name in sys.argv[1:]:
-    importlib.import_module(name)
+    for sdk in SDKS:
+        if sdk.name == name and name not in instrumentor.patched:
+            try:
+                importlib.import_module(sdk.module)
+            except ImportError:  # a module of another version
+                pass
 print(json.dumps(instrumentor.patched))
 """
 TRIAL_SECONDS = 60
@@ -73,15 +107,31 @@ def sdks() -> Section:
         if len(found) > 1:
             places = ", ".join(f"{version} in {place}" for version, place in found)
             section.note(f"{name} is installed more than once ({places}): the first is the one that is imported.")
+    for name, other in OTHERS.items():
+        _other(section, name, other)
     if not section.findings:
-        section.note(f"Neither SDK is installed in this environment ({sys.prefix}): nothing can be seen here.")
+        section.note(f"No SDK is installed in this environment ({sys.prefix}): nothing can be seen here.")
     return section
+
+
+def _other(section: Section, name: str, other: Other) -> None:
+    found = _installed(name)
+    if not found:
+        return
+    version = found[0][0]
+    section.facts[name] = version
+    if _numbers(version) < other.oldest:
+        oldest = ".".join(map(str, other.oldest))
+        section.note(f"{name} {version} is older than {oldest}, the oldest that is tested: some calls may not be seen.")
+    else:
+        section.fine(f"{name} {version} is supported.")
 
 
 def patched() -> Section:
     """What of the installed SDKs is wrapped once they are instrumented: tried in a process of its own."""
     section = Section("What is patched")
     installed = [name for name in SDKS if _installed(name)]
+    installed += [other.sdk for name, other in OTHERS.items() if _installed(name)]
     try:
         done = subprocess.run(  # noqa: S603 - our own code, in this Python
             [sys.executable, "-P", "-c", TRIAL, *installed],
