@@ -389,7 +389,7 @@ class Pipeline:
         """Price and hand on a call that somebody else has a span of, in the background; it gets no other span."""
         if self._counted(call, outcome.reading):
             return
-        opened = OpenCall(self, replace(call, past=True), None)
+        opened = OpenCall(self, call, None)
         self.later(lambda: self._adopt(opened, outcome, place))
 
     def _adopt(self, opened: OpenCall, outcome: Outcome, place: Place) -> None:

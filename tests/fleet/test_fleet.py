@@ -164,6 +164,7 @@ def test_an_outbox_that_cannot_be_written_keeps_no_call_from_the_server(database
     assert faults.counts()["ledger"] >= 1
     assert fleet.close(5)
     assert "ledger loss" not in faults.counts()
+    give_up(fleet)
 
 
 def test_what_neither_takes_is_counted(tmp_path, monkeypatch, caplog):

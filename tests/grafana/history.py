@@ -20,6 +20,8 @@ from otel_aicost.budgets.reading import parse
 from otel_aicost.budgets.window import window_at
 from otel_aicost.exporter.collector import LedgerCollector
 from otel_aicost.exporter.exposition import render
+from otel_aicost.ledger import repriced
+from otel_aicost.ledger.adjustments import Change
 from otel_aicost.ledger.alerts import raise_alert
 from otel_aicost.ledger.balances import Settlement
 from otel_aicost.ledger.limits import note_definitions
@@ -27,6 +29,7 @@ from otel_aicost.ledger.opening import looking
 from otel_aicost.ledger.posting import Posted, post
 from otel_aicost.ledger.row import row
 from otel_aicost.ledger.store import FileStore
+from otel_aicost.ledger.stored_calls import these
 from otel_aicost.model import Unpriced
 from otel_aicost.prices.catalogue import Catalogue
 from prometheus import Prometheus, program, scraping
@@ -151,6 +154,8 @@ def write_history(ledger: Path, scrapes: Path, story: Story) -> None:
                 _beat(connection, clock.ns(), number, story)
                 if number == story.scrapes // 2:
                     raise_alert(connection, reached("0.5"))
+                if number % 9 == 4:
+                    _reprice(connection, clock.ns())
             if number % story.closer == 0:
                 collector._details._priced = None  # the clock of prices is the machine's
                 with looking(ledger) as connection:
@@ -160,6 +165,19 @@ def write_history(ledger: Path, scrapes: Path, story: Story) -> None:
             out.writelines(_stamped(render(registry, "application/openmetrics-text; version=1.0.0")[1], clock.now))
         out.write("# EOF\n")
     collector.close()
+
+
+def _reprice(connection: Any, now_ns: int) -> None:
+    """Count calls as repriced, one of which had no price. No cost changes: what is told of money stays the ledger's."""
+    wanted = ("cost_nano > 10000000", "unpriced IS NOT NULL")
+    rows = [connection.execute(f"SELECT id FROM calls WHERE {one} LIMIT 1", ()).fetchone() for one in wanted]
+    found = [row[0] for row in rows if row is not None]
+    lowered = 1_000_000
+    changes = [
+        Change(call, max(0, (call.cost_nano or 0) - lowered), "supplement", None, None, None, "[]", 0, 0)
+        for call in these(connection, found)
+    ]
+    repriced.add(connection, changes, TAGS, now_ns)
 
 
 def _renew_prices(collector: LedgerCollector) -> None:
