@@ -73,7 +73,7 @@ clean: ## Remove the environments and caches.
 	rm -rf $(VENV) $(OLDEST) $(OLDEST_OTHERS) $(OLDER) .mypy_cache .ruff_cache .pytest_cache .hypothesis $(RENDER)/node_modules
 
 $(VENV)/.ready: pyproject.toml
-	@echo "Setting up $(VENV): the newest SDKs and the development tools (about a minute) ..."
+	@echo "Setting up $(VENV): the newest SDKs and the development tools (one or two minutes) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python $(PIP) install "pip>=25.1"
 	@$(VENV)/bin/python $(PIP) install --editable . --group dev
