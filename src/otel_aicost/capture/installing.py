@@ -82,10 +82,16 @@ class Capture:
         return True
 
     def _wrap_under_others(self, owner: type, method: str, original: Any, ours: Any) -> None:  # noqa: ANN401
-        """Come between a wrapper that others have put onto a subclass and the function that it leads to."""
+        """Come between a wrapper that others have put onto a subclass and the function that it leads to.
+
+        Some leave that function there when they take their wrapper off again: then ours takes its place.
+        """
         subclass: type
         for subclass in owner.__subclasses__():
             held = vars(subclass).get(method)
+            if held is original and held is not None:
+                setattr(subclass, method, ours)
+                self._wrapped.append((subclass, method, ours))
             while isinstance(held, wrapt.FunctionWrapper):
                 if held.__wrapped__ is original:
                     held.__wrapped__ = ours
