@@ -29,8 +29,13 @@ _PROMPT_KEYS = (
     "systemInstruction",
     "requests",
     "instances",
-    *("inputs", "texts", "message", "chat_history", "preamble", "query", "documents"),
+    "inputs",
+    "chat_history",
+    "preamble",
+    "query",
+    "documents",
 )
+"""Where the dialects have their prompts; each once, as all that are there are added up."""
 
 
 def tokens_in(stream: bytes, keys: tuple[str, ...]) -> int:

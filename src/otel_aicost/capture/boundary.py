@@ -89,9 +89,12 @@ class Pending:
         if response.is_success:
             self.respond(response, resends)
             return
+        self.refused(response.status_code)
+
+    def refused(self, status: int) -> None:
+        """The provider answered with an error that is no exception of the SDK's, or not yet."""
         self.responded = True
-        status = str(response.status_code)
-        self.opened.finish(Outcome("error", "none", error_type=status, ended_ticks=time.perf_counter_ns()))
+        self.opened.finish(Outcome("error", "none", error_type=str(status), ended_ticks=time.perf_counter_ns()))
 
     def fail(self, error: BaseException) -> None:
         """The request raised; a response that came before it has its own record."""

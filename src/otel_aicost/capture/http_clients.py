@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +10,6 @@ from urllib.parse import parse_qs, urlsplit
 from otel_aicost.capture import requests_body
 from otel_aicost.capture.boundary import Pending, around, around_async
 from otel_aicost.capture.routes import DEFAULT_PORTS, Route, call_of
-from otel_aicost.model import Outcome
 from otel_aicost.providers import endpoint_of, names_model, poll_of, provider_of
 from otel_aicost.providers.base import Provider, Sent
 from otel_aicost.providers.declared import declared
@@ -34,15 +32,12 @@ class _Request(Pending):
     __slots__ = ()
 
     def took(self, result: Any) -> Any:  # noqa: ANN401
-        if result.status_code >= 400:  # noqa: PLR2004 - no error of the client's own
-            kind = str(result.status_code)
-            self.responded = True
-            self.opened.finish(Outcome("error", "none", error_type=kind, ended_ticks=time.perf_counter_ns()))
-        elif hasattr(result, "is_success"):
-            self.respond(result)
-        else:
+        if hasattr(result, "is_success"):
+            self.answered(result)
+        elif result.ok:
             requests_body.respond(self.exchange(), result)
-        self.returned()
+        else:
+            self.refused(result.status_code)
         return result
 
 
