@@ -10,10 +10,12 @@ import time
 from contextlib import closing
 
 import pytest
+from tools.providers import tested
 
 import pricelists
 from ledgers import write
 from otel_aicost import config
+from otel_aicost.capture.sdks import NAMES
 from otel_aicost.cli.checks import environment, stored
 from otel_aicost.cli.checks.absence import absence
 from otel_aicost.ledger import schema
@@ -243,6 +245,16 @@ def test_versions(monkeypatch, tmp_path, name, version, wrong):
     section = environment.sdks()
     assert section.facts[name] == version
     assert [finding.level for finding in section.findings] == ["wrong" if wrong else "fine"]
+
+
+def test_the_oldest_versions_are_those_that_the_tests_run_with():
+    """What the doctor takes for old is what `make test` does not try any more."""
+    pinned = tested.versions()
+
+    for name, other in environment.OTHERS.items():
+        assert pinned[name].oldest.release[: len(other.oldest)] == other.oldest, name
+    known = {other.sdk for other in environment.OTHERS.values()} | set(environment.SDKS)
+    assert known == set(NAMES)
 
 
 def test_installed_twice(monkeypatch, tmp_path):
