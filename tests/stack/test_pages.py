@@ -16,8 +16,7 @@ from mails import Mailbox
 from otel_aicost.names import EXPORTED
 from prometheus import Alertmanager, Prometheus, wait
 
-DAY_END = int(time.time()) + 43_200
-"""Half of the day is over."""
+HALF_A_DAY = 43_200
 
 
 class Hook:
@@ -54,7 +53,8 @@ class Hook:
 class Exporter:
     """One of the exporters of a ledger: the families that budgets' alerts rest on, and a ledger that is up."""
 
-    def __init__(self):
+    def __init__(self, day_end):
+        self.day_end = day_end
         registry = CollectorRegistry()
         self._gauges = {
             name: Gauge(name, family.help, family.labels, registry=registry)
@@ -69,8 +69,8 @@ class Exporter:
         """So much of the budget is spent."""
         window = (budget, key, "day")
         self._gauges["aicost_budget_info"].labels(budget, "day", "user", "growth", "warn", "UTC").set(1)
-        self._gauges["aicost_budget_end_timestamp_seconds"].labels(*window).set(DAY_END)
-        self._gauges["aicost_budget_start_timestamp_seconds"].labels(*window).set(DAY_END - 86_400)
+        self._gauges["aicost_budget_end_timestamp_seconds"].labels(*window).set(self.day_end)
+        self._gauges["aicost_budget_start_timestamp_seconds"].labels(*window).set(self.day_end - 86_400)
         self._gauges["aicost_budget_limit_usd"].labels(*window).set(limit)
         self._gauges["aicost_budget_spend_usd"].labels(*window).set(dollars)
         self._gauges["aicost_budget_used_ratio"].labels(*window, "USD").set(dollars / limit)
@@ -88,7 +88,8 @@ class World:
     """Two exporters of one ledger, Prometheus, Alertmanager, and what they send."""
 
     def __init__(self, directory, *, slack=False):
-        self.exporters = [Exporter(), Exporter()]
+        self.day_end = int(time.time()) + HALF_A_DAY
+        self.exporters = [Exporter(self.day_end) for _ in range(2)]
         self.hook = Hook()
         self.mailbox = Mailbox()
         self.mailbox.__enter__()
@@ -139,7 +140,7 @@ def test_a_budget_that_is_spent_is_paged_with_all_that_matters(world):
     assert mail.subject == "[critical] team-day (ann): the day budget is spent (120%)"
     for part in (
         "Budget: team-day (day)\nKey: ann\nSpent: $12.00\nLimit: $10.00\n",
-        f"Resets: {datetime.fromtimestamp(DAY_END, UTC):%a %-d %b %Y %H:%M UTC}",
+        f"Resets: {datetime.fromtimestamp(world.day_end, UTC):%a %-d %b %Y %H:%M UTC}",
         "Team: growth",
         "Dashboard: http://127.0.0.1:3000/d/aicost-budgets?var-budget=team-day",
         "runbook.md#aicostbudgetexceeded",

@@ -23,9 +23,13 @@ WAIT_SECONDS: Final = 1.0
 class Turn:
     """Who has it may touch the connection. While the process forks, nobody has, and the connection is closed."""
 
-    def __init__(self, shut: Callable[[], None]) -> None:
-        """`shut` closes the connection; it is called with the turn."""
+    def __init__(self, shut: Callable[[], None], fork_seconds: float = 0.0) -> None:
+        """`shut` closes the connection; it is called with the turn.
+
+        A fork waits `fork_seconds` at most for whoever has it, and never less than `WAIT_SECONDS`.
+        """
         self._shut = shut
+        self.fork_seconds = fork_seconds
         self.begin()
         _watched.add(self)
 
@@ -47,13 +51,18 @@ class Turn:
 
     def before_fork(self) -> None:
         """Close the connection, and let nobody open one until the fork is over."""
-        if self._lock.acquire(timeout=WAIT_SECONDS):
+        if self._lock.acquire(timeout=max(WAIT_SECONDS, self.fork_seconds)):
             self._parked_by.add(threading.get_ident())
             self._shut()
 
+    @property
+    def parked(self) -> bool:
+        """Whether nobody has touched the connection since this thread began to fork."""
+        return threading.get_ident() in self._parked_by
+
     def after_fork_in_parent(self) -> None:
         """Go on as before."""
-        if threading.get_ident() in self._parked_by:
+        if self.parked:
             self._parked_by.discard(threading.get_ident())
             self._lock.release()
 

@@ -120,6 +120,10 @@ class DamagedLedgerError(LedgerError):
         super().__init__(f"{path} is damaged ({reason})")
 
 
+class BusyLedgerError(LedgerError):
+    """Others write; sooner or later it is free."""
+
+
 class FileStore:
     """A connection to a ledger file of the newest schema; see `Store`.
 
@@ -306,7 +310,7 @@ class FileStore:
         if _code(error) in _DAMAGE or isinstance(error, UnicodeDecodeError):
             raise DamagedLedgerError(self.path, self.identity, error) from error
         msg = f"{self.path} cannot be written: {error}"
-        raise LedgerError(msg) from error
+        raise (BusyLedgerError if _code(error) == sqlite3.SQLITE_BUSY else LedgerError)(msg) from error
 
 
 def _code(error: Exception) -> int:

@@ -20,7 +20,7 @@ from otel_aicost.ledger.posting import Posted, post
 from otel_aicost.ledger.row import row
 from otel_aicost.ledger.slices import SECONDS as SLICE_SECONDS
 from otel_aicost.ledger.slices import Slices, slice_name
-from otel_aicost.ledger.store import BATCH, BUSY_SECONDS, DamagedLedgerError, FileStore
+from otel_aicost.ledger.store import BATCH, BUSY_SECONDS, BusyLedgerError, DamagedLedgerError, FileStore
 from otel_aicost.ledger.ticker import Ticker
 from otel_aicost.worker import Worker
 
@@ -46,7 +46,12 @@ FIRST_RETRY_SECONDS: Final = 0.05
 LONGEST_RETRY_SECONDS: Final = 30.0
 PROBE_SECONDS: Final = 1.0
 """The longest pause between two tries while budgets wait for the ledger."""
+FORK_SECONDS: Final = 10.0
+"""How long a fork waits for a file that is opened or written, perhaps on a slow disk: else the child cannot use it."""
 FLUSH_TRIES: Final = 3
+CLOSE_SECONDS: Final = 1.0
+BUSY_EXIT_SECONDS: Final = 10.0
+"""How much longer the end of a process waits for a ledger that answers, but to others."""
 JOB_TRIES: Final = 5
 TURN_SECONDS: Final = 0.2
 BREATH_SECONDS: Final = 0.002
@@ -105,7 +110,7 @@ class Writer:
         self._total_tags = total_tags
         self._sliced, self._near = sliced, near
         self._closing = self._orphan = False
-        self._turn = forks.Turn(self._shut)  # whoever has it may touch `_held` and `_store`
+        self._turn = forks.Turn(self._shut, FORK_SECONDS if near else 0.0)  # whoever has it may touch `_held` and `_store`
         self._begin()
         self._worker: Worker[None] = Worker("ledger", self._work, self._after_fork)
 
@@ -127,7 +132,7 @@ class Writer:
         self._slices = slices = Slices() if self._sliced else None
         self._leases = Leases(self._lease_ns, (lambda: ()) if slices is None else slices.held, self._grace_ns)
         self._counting = threading.RLock()
-        self._woken = self._failing = self._exit_guarded = self._unforeseen = False
+        self._woken = self._failing = self._busy = self._exit_guarded = self._unforeseen = False
         self._writing_since: float | None = None
         self._wrote_at = 0.0
         self._wait, self._retry_at, self._fold_at = FIRST_RETRY_SECONDS, 0.0, 0.0
@@ -192,12 +197,15 @@ class Writer:
     def flush(self, timeout: float) -> bool:
         """Wait until all that was put before is in the ledger; `False` if it is not after `timeout` seconds.
 
-        Slices are given back: who flushes is about to pause, or to end.
+        A ledger that others write is tried until then, one that cannot be written a few times. Slices are given
+        back: who flushes is about to pause, or to end.
         """
         deadline = time.monotonic() + timeout
         if self._slices is not None:
             self._give_back(self._slices.stale(every=True))
-        for _ in range(FLUSH_TRIES):  # where many write at once, one that waited for the lock in vain may get it next
+        tries = 0
+        while tries < FLUSH_TRIES or (self._busy and time.monotonic() < deadline):
+            tries += 1
             if self._failing:  # try now, not at the end of the pause
                 self._retry_at = 0.0
                 self._wake()
@@ -209,14 +217,18 @@ class Writer:
     def close(self, timeout: float) -> bool:
         """Flush, and close the ledger. What is put later is still written, in the thread that puts it."""
         deadline = time.monotonic() + timeout
-        done = self.flush(timeout)
+        done = self._flush_at_the_end(timeout)
         self._closing = True
         if done and self._store is not None:
             self._wake()
-        self._worker.close(max(0.0, deadline - time.monotonic()))
+        self._worker.close(max(CLOSE_SECONDS if done else 0.0, deadline - time.monotonic()))
         if (left := len(self._pending) + len(self._held)) and self._alone:
             faults.report("ledger loss", LedgerError(f"{left} calls are not in {self.name} at the end"))
         return done
+
+    def _flush_at_the_end(self, timeout: float) -> bool:
+        """As `flush`; but a ledger that others write, perhaps to a slow disk, is worth waiting for."""
+        return self.flush(timeout) or (self._failing and self._busy and self.flush(BUSY_EXIT_SECONDS))
 
     def stats(self) -> dict[str, int | str]:
         """Give this process's `written`, `queued`, `lost` records, `errors` (failed tries), and `path`."""
@@ -257,7 +269,7 @@ class Writer:
         self._woken = True
         if not self._exit_guarded:
             self._exit_guarded = True
-            forks.before_child_exit(self.flush)
+            forks.before_child_exit(self._flush_at_the_end)
         self._worker.put(None)
 
     # --- on the way of a call ------------------------------------------------------------------------------
@@ -473,7 +485,7 @@ class Writer:
 
     def _refused(self, error: Exception) -> None:
         self._errors += 1
-        self._failing = True
+        self._failing, self._busy = True, isinstance(error, BusyLedgerError)
         self._shut()
         self._retry_at = time.monotonic() + self._wait
         self._tick_later(self._wait + 0.001)
@@ -574,9 +586,10 @@ class Writer:
     # --- around a fork -------------------------------------------------------------------------------------
 
     def _after_fork(self) -> None:
-        store = self._store
+        store, opening = self._store, self._near and not self._turn.parked
         self._turn.begin()
         self._begin()
         if store is not None:
-            self._orphan = True
             forks.keep_for_ever(store.connection)
+        if store is not None or opening:
+            self._orphan = True
