@@ -36,8 +36,9 @@ marks.append(time.process_time())
 import openai
 marks.append(time.process_time())
 from otel_aicost.capture.sdks import NAMES
-from otel_aicost.providers import PROVIDERS
-print(json.dumps([*((after - before) * 1000 for before, after in zip(marks, marks[1:])), len(NAMES), len(PROVIDERS)]))
+from otel_aicost.providers import every
+took = [(after - before) * 1000 for before, after in zip(marks, marks[1:])]
+print(json.dumps([*took, len(NAMES), len(list(every()))]))
 """
 
 
@@ -47,7 +48,7 @@ class Begun(NamedTuple):
     instrumented: float
     """To import the package and call `instrument()`, where OpenTelemetry is imported."""
     sdk: float
-    """More of ours when an SDK is imported: its family, and the registry of all providers."""
+    """More of ours when an SDK is imported: its family, and the registry of providers."""
     openai: float
     """More of the SDK's own: to import it."""
     sdks: int
@@ -78,8 +79,8 @@ def packages(folder: Path) -> dict[str, Path]:
     package = found["alone"] / "otel_aicost"
     with (package / "capture" / "sdks.py").open("a") as sdks:
         sdks.write(f"\nSDKS = tuple(sdk for sdk in SDKS if sdk.name == {KEPT!r})\nNAMES = ({KEPT!r},)\n")
-    registry = package / "providers" / "__init__.py"
-    registry.write_text(_without_others(registry.read_text()))
+    for registry in (package / "providers" / name for name in ("__init__.py", "others.py")):
+        registry.write_text(_without_others(registry.read_text()))
     return found
 
 
@@ -117,7 +118,7 @@ def _environment(there: Path) -> dict[str, str]:
 
 
 def _without_others(registry: str) -> str:
-    """The registry with what belongs to OpenAI in its tables, and without the imports that nothing needs then."""
+    """A registry with what belongs to OpenAI in its tables, and without the imports that nothing needs then."""
     tree = ast.parse(registry)
     for statement in tree.body:
         value = getattr(statement, "value", None)
@@ -130,6 +131,7 @@ def _without_others(registry: str) -> str:
     for statement in tree.body:
         if isinstance(statement, ast.ImportFrom) and statement.module == "otel_aicost.providers":
             statement.names = [alias for alias in statement.names if alias.name in named]
+    tree.body = [statement for statement in tree.body if getattr(statement, "names", True)]
     return ast.unparse(tree)
 
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_aicost.capture.readers import reader_for
-from otel_aicost.providers import BY_NAME, endpoint_of, provider_of
 from otel_aicost.providers import bedrock as converse
 from otel_aicost.providers import bedrock_guardrails as guardrails
 from otel_aicost.providers import bedrock_native as native
+from otel_aicost.providers import endpoint_of, named, provider_of
 from otel_aicost.providers.base import Sent
 from otel_aicost.testing import eventstream
 
-BEDROCK = BY_NAME["aws.bedrock"]
+BEDROCK = named("aws.bedrock")
 METRICS = {"inputTokenCount": 7, "outputTokenCount": 3, "invocationLatency": 9, "firstByteLatency": 1}
 
 

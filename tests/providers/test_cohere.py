@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from otel_aicost.providers import BY_NAME, endpoint_of, poll_of, provider_of
+from otel_aicost.providers import endpoint_of, named, poll_of, provider_of
 
-COHERE = BY_NAME["cohere"]
+COHERE = named("cohere")
 USAGE = {
     "billed_units": {"input_tokens": 100.0, "output_tokens": 50.0},
     "tokens": {"input_tokens": 566.0, "output_tokens": 52.0},

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from otel_aicost.providers import BY_NAME, endpoint_of
+from otel_aicost.providers import endpoint_of, named
 
-GROQ = BY_NAME["groq"]
+GROQ = named("groq")
 CHAT = endpoint_of("/openai/v1/chat/completions", GROQ)
 USAGE = {
     "queue_time": 0.01,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from otel_aicost.providers import (
-    BY_NAME,
     COMPATIBLE,
     ENDPOINTS,
     POLLS,
-    PROVIDERS,
     STORED,
     UNKNOWN,
     endpoint_of,
+    every,
+    named,
     poll_of,
     provider_of,
 )
@@ -128,25 +131,26 @@ def test_the_users_map_wins() -> None:
         "localhost": "groq",
         "api.openai.com": "my_gateway",
     }
-    assert provider_of("proxy.corp", 443, mapped) is BY_NAME["openai"]
-    assert provider_of("PROXY.corp.", 8443, mapped) is BY_NAME["openai"]
-    assert provider_of("localhost", 8080, mapped) is BY_NAME["anthropic"]
-    assert provider_of("localhost", 8081, mapped) is BY_NAME["groq"]
-    assert provider_of("localhost", 11434, mapped) is BY_NAME["groq"]
+    assert provider_of("proxy.corp", 443, mapped) is named("openai")
+    assert provider_of("PROXY.corp.", 8443, mapped) is named("openai")
+    assert provider_of("localhost", 8080, mapped) is named("anthropic")
+    assert provider_of("localhost", 8081, mapped) is named("groq")
+    assert provider_of("localhost", 11434, mapped) is named("groq")
     assert provider_of("api.openai.com", 443, mapped).name == "my_gateway"
     assert provider_of("api.openai.com", 443, {"api.openai.com:8443": "x"}).name == "openai"
 
 
 def test_a_mapped_provider_keeps_its_manners() -> None:
     """A proxy to Groq answers as Groq does; Amazon's request decides the price there as well."""
-    assert provider_of("proxy.corp", None, {"proxy.corp": "groq"}).adapt is BY_NAME["groq"].adapt
+    assert provider_of("proxy.corp", None, {"proxy.corp": "groq"}).adapt is named("groq").adapt
     assert provider_of("proxy.corp", None, {"proxy.corp": "aws.bedrock"}).priced_by_request
 
 
 def test_every_provider_has_a_name_of_its_own() -> None:
     """And every port belongs to one of them."""
-    assert len(BY_NAME) == len(PROVIDERS)
-    ports = [port for provider in PROVIDERS for port in provider.ports]
+    names = [provider.name for provider in every()]
+    assert len(set(names)) == len(names)
+    ports = [port for provider in every() for port in provider.ports]
     assert len(ports) == len(set(ports))
 
 
@@ -206,6 +210,26 @@ def test_a_change_of_something_stored_is_no_call(path: str) -> None:
     """It returns the usage of long ago."""
     assert endpoint_of(path) is STORED
     assert STORED.read({"usage": {"prompt_tokens": 5}}).usage is None
+
+
+FILES_READ = """
+import json, sys
+import otel_aicost.capture.stainless
+from otel_aicost.providers import provider_of
+read = []
+for host in ("api.openai.com", "api.anthropic.com", "eu.openai.azure.com", "api.groq.com"):
+    provider_of(host, 443, {"proxy.corp": "groq"})
+    files = [name for name in ("openai", "anthropic", "groq", "bedrock") if "otel_aicost.providers." + name in sys.modules]
+    read.append(files)
+print(json.dumps(read))
+"""
+
+
+def test_the_files_of_other_providers_are_read_with_the_first_call_to_one() -> None:
+    """However many there are, they cost a program that asks OpenAI and Anthropic nothing."""
+    done = subprocess.run([sys.executable, "-c", FILES_READ], check=True, capture_output=True, text=True)
+    first = ["openai", "anthropic"]
+    assert json.loads(done.stdout) == [first, first, first, [*first, "groq", "bedrock"]]
 
 
 def test_every_endpoint_is_found_by_its_own_path() -> None:

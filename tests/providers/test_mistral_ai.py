@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from otel_aicost.providers import BY_NAME, endpoint_of, poll_of
+from otel_aicost.providers import endpoint_of, named, poll_of
 
-MISTRAL = BY_NAME["mistral_ai"]
+MISTRAL = named("mistral_ai")
 CHAT = {
     "id": "cmpl-1",
     "model": "mistral-large-2512",
@@ -165,7 +165,7 @@ def test_a_body_without_usage_has_none(path: str) -> None:
 
 def test_openrouter_states_what_it_cost() -> None:
     """Reranking in search units or tokens, video in money alone; a video is billed when it is there."""
-    router = BY_NAME["openrouter"]
+    router = named("openrouter")
     rerank = endpoint_of("/api/v1/rerank", router).read(
         {"usage": {"search_units": 2, "total_tokens": 0, "cost": 0.004}}
     )

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from otel_aicost.providers import BY_NAME, endpoint_of, provider_of
+from otel_aicost.providers import endpoint_of, named, provider_of
 from otel_aicost.providers.base import Sent
 
-OLLAMA = BY_NAME["ollama"]
+OLLAMA = named("ollama")
 DONE = {
     "model": "llama3.2",
     "created_at": "2026-01-01T00:00:00Z",

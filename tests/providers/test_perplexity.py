@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from otel_aicost.providers import BY_NAME, endpoint_of, poll_of
+from otel_aicost.providers import endpoint_of, named, poll_of
 from otel_aicost.providers.base import Sent
 
-PERPLEXITY = BY_NAME["perplexity"]
+PERPLEXITY = named("perplexity")
 RESEARCH = {
     "prompt_tokens": 20,
     "completion_tokens": 500,

@@ -9,7 +9,7 @@ from tools.providers.meters import meters_of
 from tools.providers.page import text
 
 from otel_aicost.capture.sdks import NAMES
-from otel_aicost.providers import ENDPOINTS, PROVIDERS
+from otel_aicost.providers import ENDPOINTS, every
 
 
 def test_the_page_is_what_the_code_makes():
@@ -41,7 +41,7 @@ def test_the_page_has_everything():
     """Every name and host, and something at each place where the code has its say."""
     written = text()
     assert "<!-- " not in written.partition("\n")[2]
-    for provider in PROVIDERS:
+    for provider in every():
         assert f"`{provider.name}`" in written
         assert all(f"`{host}`" in written for host in provider.hosts)
 

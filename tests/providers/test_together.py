@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from otel_aicost.providers import BY_NAME, endpoint_of, poll_of
+from otel_aicost.providers import endpoint_of, named, poll_of
 from otel_aicost.providers.base import Sent
 
-TOGETHER = BY_NAME["together"]
+TOGETHER = named("together")
 DONE = {
     "id": "video_1",
     "model": "minimax/video-01-director",

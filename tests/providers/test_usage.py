@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_aicost.model import METERS
-from otel_aicost.providers import BY_NAME, ENDPOINTS, UNKNOWN, anthropic, openai
+from otel_aicost.providers import ENDPOINTS, UNKNOWN, anthropic, every, named, openai
 from otel_aicost.providers.base import LARGEST, AbsurdUsageError, Sent, dollars, quantities, quantity
 
 if TYPE_CHECKING:
@@ -129,13 +129,13 @@ def test_images_count_tokens_or_pieces() -> None:
 def test_deepseek_and_groq_count_as_openai_does() -> None:
     """Their own places for cache hits and for the usage of a stream."""
     deepseek = {"usage": {"prompt_tokens": 10, "completion_tokens": 1, "prompt_cache_hit_tokens": 6}}
-    assert openai.read(BY_NAME["deepseek"].adapt(deepseek)).usage == {
+    assert openai.read(named("deepseek").adapt(deepseek)).usage == {
         "input_tokens": 10,
         "output_tokens": 1,
         "cache_read_tokens": 6,
     }
     groq = {"x_groq": {"usage": {"prompt_tokens": 10, "completion_tokens": 1}}}
-    assert openai.read(BY_NAME["groq"].adapt(groq)).usage == {"input_tokens": 10, "output_tokens": 1}
+    assert openai.read(named("groq").adapt(groq)).usage == {"input_tokens": 10, "output_tokens": 1}
 
 
 def test_anthropics_input_holds_the_cache() -> None:
@@ -248,10 +248,14 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@given(body=BODIES, endpoint=st.sampled_from([UNKNOWN, *ENDPOINTS.values()]), provider=st.sampled_from(sorted(BY_NAME)))
+@given(
+    body=BODIES,
+    endpoint=st.sampled_from([UNKNOWN, *ENDPOINTS.values()]),
+    provider=st.sampled_from(sorted(provider.name for provider in every())),
+)
 def test_no_body_makes_reading_it_fail(body: Any, endpoint: Endpoint, provider: str) -> None:
     """Every quantity that comes of it is finite and not negative; without one there is no usage."""
-    reading = endpoint.read(BY_NAME[provider].adapt(body))
+    reading = endpoint.read(named(provider).adapt(body))
     endpoint.read(endpoint.fragment(body))
     endpoint.describe(Sent(body))
     if endpoint.usage_request is not None:

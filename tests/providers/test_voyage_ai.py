@@ -14,12 +14,12 @@ from otel_aicost import faults
 from otel_aicost.budgets.reading import parse
 from otel_aicost.observers.spans import SpanObserver
 from otel_aicost.prices.catalogue import Catalogue
-from otel_aicost.providers import BY_NAME, endpoint_of, provider_of
+from otel_aicost.providers import endpoint_of, named, provider_of
 from otel_aicost.providers.base import Sent
 from otel_aicost.testing import Reply, Usage
 
 __all__ = ["_running", "provider", "spans"]
-VOYAGE = BY_NAME["voyage_ai"]
+VOYAGE = named("voyage_ai")
 AT_NS = 1_795_305_600 * 10**9
 SEEN = {"text_tokens": 1000, "image_pixels": 2_000_000, "video_pixels": 0, "total_tokens": 4571}
 

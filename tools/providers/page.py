@@ -6,12 +6,13 @@ import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from otel_aicost import providers
 from otel_aicost.capture.sdks import HTTP, NAMES, SDKS
 from otel_aicost.prices.catalogue import Catalogue, load_supplement
-from otel_aicost.providers import PROVIDERS
+from otel_aicost.providers import every, others
 from otel_aicost.providers.base import same
 from tools.providers import endpoints, tested
 
@@ -90,7 +91,7 @@ def _providers() -> str:
 
 
 def _sorted() -> list[Provider]:
-    return sorted(PROVIDERS, key=lambda provider: provider.name)
+    return sorted(every(), key=lambda provider: provider.name)
 
 
 def _is_special(provider: Provider) -> bool:
@@ -105,8 +106,9 @@ def _own_sdks(provider: Provider) -> list[str]:
 
 def _module(provider: Provider) -> str:
     """The file of a provider, by its name in the room."""
-    for name, module in vars(providers).items():
-        for value in vars(module).values() if getattr(module, "__package__", None) == providers.__name__ else ():
+    files = {name: one for name, one in vars(providers).items() if isinstance(one, ModuleType) and one is not others}
+    for name, module in files.items():
+        for value in vars(module).values():
             if value is provider or (isinstance(value, tuple) and provider in value):
                 return name
     raise LookupError(provider.name)

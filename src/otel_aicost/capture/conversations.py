@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from otel_aicost.capture.boundary import Pending, attempt
 from otel_aicost.capture.readers import parse_json
 from otel_aicost.model import NO_USAGE, Call, Outcome
-from otel_aicost.providers import BY_NAME, COMPATIBLE, provider_of
+from otel_aicost.providers import COMPATIBLE, named, provider_of
 from otel_aicost.providers.base import Description
 from otel_aicost.tags import current
 
@@ -56,7 +56,7 @@ def peer_at(sink: Sink, place: tuple[str, int], sdk: str, home: str | None = Non
     """Who is at a host and port; at one that nobody knows it is `home`."""
     provider = provider_of(*place, sink.settings.provider_hosts)
     if provider is COMPATIBLE and home is not None:
-        provider = BY_NAME[home]
+        provider = named(home) or COMPATIBLE
     return Peer(provider, *place, sdk)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from otel_aicost.model import NO_CONDITIONS, Call
-from otel_aicost.providers import BY_NAME, COMPATIBLE, endpoint_of, names_model, poll_of, provider_of
+from otel_aicost.providers import COMPATIBLE, endpoint_of, named, names_model, poll_of, provider_of
 from otel_aicost.tags import current
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Routes:
 
     def __init__(self, home: str | None = None) -> None:
         """`home` is who is paid at a host that nobody knows."""
-        self._home = None if home is None else BY_NAME[home]
+        self._home = None if home is None else named(home)
         self._kept: dict[Hashable, Route] = {}
 
     def known(self, key: Hashable) -> Route | None:
@@ -69,7 +69,7 @@ class Routes:
         if self._home is not None:
             if provider is COMPATIBLE:
                 provider = self._home
-            elif provider.name not in BY_NAME:  # a gateway of the user's that speaks the dialect of this SDK
+            elif named(provider.name) is None:  # a gateway of the user's that speaks the dialect of this SDK
                 provider = replace(self._home, name=provider.name)
         return provider, host, port, there.path
 

@@ -110,7 +110,8 @@ class Writer:
         self._total_tags = total_tags
         self._sliced, self._near = sliced, near
         self._closing = self._orphan = False
-        self._turn = forks.Turn(self._shut, FORK_SECONDS if near else 0.0)  # whoever has it may touch `_held` and `_store`
+        # Whoever has it may touch `_held` and `_store`.
+        self._turn = forks.Turn(self._shut, FORK_SECONDS if near else 0.0)
         self._begin()
         self._worker: Worker[None] = Worker("ledger", self._work, self._after_fork)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import TYPE_CHECKING
 
 from otel_aicost.model import Reading
@@ -11,56 +12,19 @@ from otel_aicost.providers import (
     anthropic,
     anthropic_stored,
     azure,
-    bedrock,
-    cohere,
-    compatible,
-    deepseek,
-    gemini,
-    google_maps,
-    groq,
-    mistral_ai,
-    ollama,
     openai,
     openai_batches,
     openai_jobs,
     openai_video,
-    openrouter,
     paths,
-    perplexity,
-    self_hosted,
-    together,
-    vertex_ai,
-    voyage_ai,
 )
 from otel_aicost.providers.base import Endpoint, Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-PROVIDERS: tuple[Provider, ...] = (
-    openai.PROVIDER,
-    anthropic.PROVIDER,
-    azure.OPENAI,
-    azure.INFERENCE,
-    bedrock.PROVIDER,
-    vertex_ai.PROVIDER,
-    gemini.PROVIDER,
-    groq.PROVIDER,
-    together.PROVIDER,
-    perplexity.PROVIDER,
-    mistral_ai.PROVIDER,
-    openrouter.PROVIDER,
-    cohere.PROVIDER,
-    *cohere.ELSEWHERE,
-    ollama.PROVIDER,
-    ollama.CLOUD,
-    deepseek.PROVIDER,
-    voyage_ai.PROVIDER,
-    google_maps.PROVIDER,
-    *compatible.PROVIDERS,
-    *self_hosted.PROVIDERS,
-)
-BY_NAME: Mapping[str, Provider] = {provider.name: provider for provider in PROVIDERS}
+FIRST: tuple[Provider, ...] = (openai.PROVIDER, anthropic.PROVIDER, azure.OPENAI)
+"""Those whose dialects many speak. The files of the `others` are read when a host or a name is none of these."""
 
 COMPATIBLE = Provider("openai_compatible")
 """A host that nobody told us about: recorded, and unpriced rather than guessed."""
@@ -89,17 +53,35 @@ UNKNOWN = Endpoint("unknown", openai.read, openai.describe, only_with_usage=True
 """A POST that no table names: recorded when its response holds a usage."""
 
 
+def every() -> Iterator[Provider]:
+    """All providers, in the order in which hosts are tried."""
+    yield from FIRST
+    from otel_aicost.providers import others  # noqa: PLC0415 - most programs ask OpenAI or Anthropic
+
+    yield from others.PROVIDERS
+
+
+def named(name: str) -> Provider | None:
+    """The provider of a name."""
+    return next((provider for provider in FIRST if provider.name == name), None) or _by_name().get(name)
+
+
+@cache
+def _by_name() -> Mapping[str, Provider]:
+    return {provider.name: provider for provider in every()}
+
+
 def provider_of(host: str, port: int | None, mapped: Mapping[str, str]) -> Provider:
     """Who is paid at `host`: the user's map first, then the hosts of the providers, then local ports."""
     host = host.lower().rstrip(".")
     name = mapped.get(f"{host}:{port}") or mapped.get(host)
     if name is not None:
-        return BY_NAME.get(name) or Provider(name)
-    for provider in PROVIDERS:
+        return named(name) or Provider(name)
+    for provider in every():
         if any(fnmatchcase(host, pattern) for pattern in provider.hosts):
             return provider
     if _is_local(host):
-        for provider in PROVIDERS:
+        for provider in every():
             if port in provider.ports:
                 return provider
     return COMPATIBLE
@@ -108,7 +90,8 @@ def provider_of(host: str, port: int | None, mapped: Mapping[str, str]) -> Provi
 def names_priced(provider: str, response_model: str | None, request_model: str | None) -> tuple[str, ...]:
     """The names that a recorded call was looked up by, in their order."""
     models = [response_model, request_model]
-    if provider in BY_NAME and BY_NAME[provider].priced_by_request:
+    paid = named(provider)
+    if paid is not None and paid.priced_by_request:
         models.reverse()
     return tuple(model for model in dict.fromkeys(models) if model)
 
