@@ -211,15 +211,6 @@ def expected(application: Callable[..., Any]) -> Any:
     return application()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collections() -> Iterator[None]:
-    """What was there before is not searched again by each collection."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture
 def watched(provider: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
     """Counting with everything on: spans, metrics, tags."""

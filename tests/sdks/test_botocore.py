@@ -47,15 +47,6 @@ def options(provider, **others):
     return {**KEYS, "endpoint_url": provider.url, "config": config}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collections():
-    """What was there before is not searched again by each collection."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture(autouse=True)
 def _connections_are_left_here():
     """A stream that is not read to its end leaves its connection to the garbage collector, with us and without."""
