@@ -503,6 +503,24 @@ async def test_a_budget_falls_back_to_a_cheaper_model(provider, held, way):
     assert (record.asked_model, record.request_model) == (FLASH, "gemini-2.5-flash-lite")
 
 
+@pytest.mark.parametrize("way", [interaction, interaction_streamed, async_interaction, async_interaction_streamed])
+async def test_an_interaction_falls_back_too(provider, held, way):
+    """There the model is in the body; the rest of the request is as it was."""
+    client = client_of(provider)
+    await call(way, client)
+    (bare,) = provider.requests
+    provider.reset()
+    counting = held("{name: b, limit: 0, period: day, on_exceed: {fallback: gemini-2.5-flash-lite}}", paid="gcp.gemini")
+    await call(way, client)
+    await client.aio.aclose()
+
+    (request,) = provider.requests
+    assert request.path == bare.path
+    assert json.loads(request.body) == {**json.loads(bare.body), "model": "gemini-2.5-flash-lite"}
+    record = counting.only
+    assert (record.asked_model, record.request_model) == (FLASH, "gemini-2.5-flash-lite")
+
+
 def test_a_video_is_held_against_a_budget_beforehand(provider, held):
     """By the seconds that were asked for."""
     held("{name: b, limit: 3, period: day, on_exceed: block}", paid="gcp.gemini")

@@ -2,12 +2,11 @@
 
 `BaseApiClient.request` and its kin get a path and a body and give the body of one HTTP response; retries are inside.
 A public method may send several requests (automatic function calling), and each is billed. Interactions take another
-road: `_gaos.basesdk`, which Speakeasy generated.
+road, which Speakeasy generated.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -81,16 +80,6 @@ class _Download(Pending):
             self.exchange().whole(result, _FILE)
         else:
             self.returned()
-        return result
-
-
-class _Speakeasy(Pending):
-    """A request whose result is the HTTP response itself."""
-
-    __slots__ = ()
-
-    def took(self, result: Any) -> Any:  # noqa: ANN401
-        self.answered(result)
         return result
 
 
@@ -172,28 +161,6 @@ class _Client:
             return None
         return _Download(sink, call_of(route, Sent({}, path=route.path), self._sdk), route, {}), args, kwargs
 
-    def interaction(self, _: Any, args: Any, kwargs: Any) -> tuple[Pending, Any, Any] | None:  # noqa: ANN401
-        """A request of Interactions and what else Speakeasy generated: an HTTP request that is ready to be sent."""
-        sink = self._watch.on()
-        if sink is None:
-            return None
-        request = _given(args, kwargs, "request", 1)
-        hosts, url = sink.settings.provider_hosts, str(request.url)
-        routes = self._routes["/projects/" in url]
-        route: Route | None = None
-        if request.method == "POST":
-            route = routes.find(url, hosts)
-        elif request.method == "GET":
-            route = routes.poll(url, hosts)
-        if route is None:
-            return None
-        body: Mapping[str, Any] = {}
-        with suppress(RuntimeError):  # a file that is sent as it is read
-            body = parse_json(request.content) or {}
-        sent = Sent(body, stream=bool(_given(args, kwargs, "stream", 3)), path=route.path)
-        call = call_of(route, sent, self._sdk, replaceable=False)  # the request is written already
-        return _Speakeasy(sink, call, route, body), args, kwargs
-
     def stream(self) -> Wrapper:
         """What wraps `request_streamed`, a generator that sends the request with its first step."""
         send = around(partial(self.begin, _Stream))
@@ -209,11 +176,6 @@ class _Client:
 def wrappers(watch: Watch, sdk: Sdk, module: Any) -> Mapping[str, Mapping[str, Wrapper]]:  # noqa: ANN401 - the SDK's module
     """What to wrap: class -> method -> wrapper."""
     client = _Client(watch, sdk)
-    if module.__name__.endswith(".basesdk"):
-        return {
-            "BaseSDK": {"do_request": around(client.interaction)},
-            "AsyncBaseSDK": {"do_request_async": around_async(client.interaction)},
-        }
     methods = {
         "request": around(partial(client.begin, _Request)),
         "request_streamed": client.stream(),

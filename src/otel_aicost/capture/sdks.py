@@ -49,7 +49,7 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("cohere", "fern", "cohere.core.http_client", home="cohere"),
     Sdk("ollama", "ollama", "ollama._client", home="ollama"),
     Sdk("google.genai", "google_genai", "google.genai._api_client", home="gcp.gemini"),
-    Sdk("google.genai", "google_genai", "google.genai._gaos.basesdk", home="gcp.gemini"),
+    Sdk("google.genai", "speakeasy", "google.genai._gaos.basesdk", home="gcp.gemini"),
     Sdk("google.genai", "google_live", "google.genai.live", home="gcp.gemini"),
     Sdk("google.genai", "stainless", "google.genai._interactions._base_client", home="gcp.gemini"),  # until 2
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
