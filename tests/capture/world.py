@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import ssl
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import anthropic
@@ -19,6 +19,7 @@ from otel_aicost.prices.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from otel_aicost.ledger.balances import Settlement
     from otel_aicost.model import Record
@@ -37,8 +38,8 @@ TRUST = ssl.create_default_context()
 
 
 @cache
-def catalogue() -> Catalogue:
-    return Catalogue.load(None)
+def catalogue(prices: Path | None = None) -> Catalogue:
+    return Catalogue.load(prices)
 
 
 class Collect:
@@ -73,7 +74,9 @@ class Counting:
         kept: list[Observer] = [] if budgets is None or budgets.writer is None else [LedgerObserver(budgets.writer)]
         if budgets is not None and budgets.alerts is not None:
             kept.append(budgets.alerts)
-        self.pipeline = Pipeline(settings, catalogue, spans, [self.collected, *kept, *observers], budgets)
+        self.pipeline = Pipeline(
+            settings, partial(catalogue, settings.prices), spans, [self.collected, *kept, *observers], budgets
+        )
         if warm:
             self.pipeline.warm()
         self._capture = Capture(self.pipeline)

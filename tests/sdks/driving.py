@@ -60,7 +60,7 @@ class Kind:
     make_async: Callable[..., Any]
     cases: tuple[Case, ...]
     cheaper: str | None
-    """A model of theirs that a budget may fall back to from that of the first cases; `None`: all are free."""
+    """A model of theirs that a budget may fall back to from that of the first cases; `None`: none has a list price."""
     retrying: Mapping[str, Any] | None
     """What lets a client try again, at once, after a failure; `None`: it never does."""
     close: Callable[[Any], object] = lambda client: client.close()
@@ -170,7 +170,7 @@ async def opened_async(kind: Kind, url: str, **options: Any) -> AsyncIterator[An
 
 def take(result: Any) -> Any:
     """All that a call hands out, as something that can be compared."""
-    if isinstance(result, pydantic.BaseModel):
+    if isinstance(result, (pydantic.BaseModel, dict)):
         return seen(result)
     if hasattr(result, "__enter__"):
         with result as inner:
@@ -191,7 +191,7 @@ async def take_async(result: Any) -> Any:
     """As `take`."""
     if inspect.isawaitable(result):
         result = await result
-    if isinstance(result, pydantic.BaseModel):
+    if isinstance(result, (pydantic.BaseModel, dict)):
         return seen(result)
     if inspect.iscoroutinefunction(getattr(result, "read", None)):
         return type(result), await result.read()
@@ -209,6 +209,8 @@ def seen(value: Any) -> Any:
     """A value with its type."""
     if isinstance(value, pydantic.BaseModel):
         return type(value), value.model_dump(warnings=False)
+    if isinstance(value, dict):  # whatever `getattr` of a class made of it does
+        return type(value), dict(value)
     if hasattr(value, "read") and hasattr(value, "iter_bytes"):
         return type(value), value.read()
     return seen_value(value)

@@ -55,6 +55,7 @@ SDKS: tuple[Sdk, ...] = (
     Sdk("googlemaps", "google_maps", "googlemaps.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.client", "google.maps"),
     Sdk("google.maps.places", "google_maps", "google.maps.places_v1.services.places.async_client", "google.maps"),
+    Sdk("dashscope", "dashscope", "dashscope.api_entities.http_request", "alibaba_cloud"),
     Sdk("voyageai", "voyageai", "voyageai.api_resources.api_requestor", "voyage_ai"),
     Sdk("litellm", "litellm", "litellm.llms.custom_httpx.http_handler"),
 )

@@ -12,7 +12,6 @@ PROVIDERS = (
     Provider("sambanova", hosts=("api.sambanova.ai",)),
     Provider("nvidia", hosts=("integrate.api.nvidia.com",)),
     Provider("moonshot_ai", hosts=("api.moonshot.ai", "api.moonshot.cn")),
-    Provider("alibaba_cloud", hosts=("dashscope*.aliyuncs.com",)),
     Provider("z_ai", hosts=("api.z.ai", "open.bigmodel.cn")),
     Provider("minimax", hosts=("api.minimax.io", "api.minimaxi.com")),
     Provider("hyperbolic", hosts=("api.hyperbolic.xyz",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_aicost.providers import (
+    alibaba_cloud,
     azure_inference,
     bedrock,
     cohere,
@@ -43,6 +44,7 @@ PROVIDERS: tuple[Provider, ...] = (
     deepseek.PROVIDER,
     voyage_ai.PROVIDER,
     google_maps.PROVIDER,
+    alibaba_cloud.PROVIDER,
     *compatible.PROVIDERS,
     *self_hosted.PROVIDERS,
 )

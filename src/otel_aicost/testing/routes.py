@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from otel_aicost.testing import (
+    alibaba_wire,
     anthropic_batches,
     anthropic_wire,
     bedrock_wire,
@@ -63,6 +64,9 @@ _TABLE: tuple[tuple[str, str, str, Endpoint], ...] = (
     ("POST", r"^/rerank", "amazon", bedrock_wire.rerank),
     ("POST", r"/messages/count_tokens", "anthropic", anthropic_wire.count_tokens),
     ("POST", r"/messages", "anthropic", anthropic_wire.messages),
+    ("POST", r"/(text|multimodal)-generation/generation", "openai", alibaba_wire.generation),
+    ("POST", r"/text-embedding/text-embedding", "openai", alibaba_wire.embeddings),
+    ("POST", r"/text-rerank/text-rerank", "openai", alibaba_wire.rerank),
     ("POST", r"/voyage/v1/embeddings", "voyage", voyage_wire.embeddings),
     ("POST", r"/voyage/v1/multimodalembeddings", "voyage", voyage_wire.multimodal),
     ("POST", r"/voyage/v1/contextualizedembeddings", "voyage", voyage_wire.contextualized),

@@ -34,6 +34,7 @@ OTHERS: Mapping[str, Other] = {
     "aiobotocore": Other("aiobotocore", (3, 1)),
     "boto3": Other("botocore", (1, 42)),
     "cohere": Other("cohere", (5, 20)),
+    "dashscope": Other("dashscope", (1, 25)),
     "google-genai": Other("google.genai", (1, 56)),
     "google-maps-places": Other("google.maps.places", (0, 9)),
     "googlemaps": Other("googlemaps", (4, 10)),
