@@ -17,7 +17,9 @@ import pytest
 from budgets.lines import DAY, HALF, line, settle, taking
 from otel_aicost import faults
 from otel_aicost.budgets.window import Period, Window
+from otel_aicost.ledger import writer as writing
 from otel_aicost.ledger.balances import Settlement
+from otel_aicost.ledger.store import FileStore
 from otel_aicost.ledger.writer import WAIT_SECONDS, StoreDownError, Writer
 from records import record
 
@@ -497,6 +499,43 @@ def test_threads_that_wait_together_wait_once(writer, spawn):
     assert time.monotonic() - began < WAIT_SECONDS * 8
     assert len(failed) == 20
     os.kill(freezer.pid, signal.SIGCONT)
+
+
+def slow_to_open(ledger, seconds):
+    """The writer of a ledger on a slow disk."""
+
+    def opened():
+        time.sleep(seconds)
+        return FileStore(ledger)
+
+    return Writer(opened, str(ledger), near=True)
+
+
+def test_a_call_waits_for_a_ledger_that_is_being_made(ledger):
+    """On a slow disk that takes longer than any answer; the first call is not refused for it."""
+    writer = slow_to_open(ledger, 6 * WAIT_SECONDS)
+    writer.warm()
+    time.sleep(WAIT_SECONDS)
+    assert writer.reserve("0", [line(9)]) is None
+    assert writer.reserve("1", [line(9)]) is not None
+    assert writer.close(5)
+
+
+def test_a_ledger_that_cannot_be_made_stops_one_call_for_a_moment(ledger, monkeypatch):
+    """A disk that hangs is not waited for longer than that, and by nobody else."""
+    monkeypatch.setattr(writing, "OPENING_SECONDS", WAIT_SECONDS)
+    writer = slow_to_open(ledger, 8 * WAIT_SECONDS)
+    writer.warm()
+    time.sleep(WAIT_SECONDS)
+    waits = []
+    for number in range(3):
+        began = time.monotonic()
+        with pytest.raises(StoreDownError):
+            writer.reserve(str(number), [line(1)])
+        waits.append(time.monotonic() - began)
+    assert sum(wait > WAIT_SECONDS / 2 for wait in waits) == 1
+    assert writer.flush(20)
+    assert writer.close(5)
 
 
 @pytest.mark.parametrize("what", ["directory", "other"])

@@ -14,7 +14,7 @@ import pytest
 from otel_aicost import faults
 from otel_aicost.ledger import forks, schema, writer
 from otel_aicost.ledger.store import FileStore
-from otel_aicost.ledger.writer import Writer
+from otel_aicost.ledger.writer import BUSY_EXIT_SECONDS, Writer
 from records import record
 
 if TYPE_CHECKING:
@@ -192,11 +192,11 @@ def test_a_frozen_lock_holds_nobody_up(one: Writer, ledger: Path, look: Look, sp
     def put_and_close() -> None:
         for _ in range(50):
             one.put(record())
-        assert not one.close(4)
+        assert not one.close(1)
         ended.set()
 
     threading.Thread(target=put_and_close, daemon=True).start()
-    assert ended.wait(5)
+    assert ended.wait(BUSY_EXIT_SECONDS + 6)
     assert one.stats()["queued"] == 50
     holder.kill()
     holder.wait()

@@ -42,6 +42,8 @@ STALLED_SECONDS: Final = 2.0
 """A write that takes longer counts as one that failed, as far as `KEPT` is concerned."""
 WAIT_SECONDS: Final = 0.25
 """The longest a call waits for a ledger that does not answer; the calls after it do not wait at all."""
+OPENING_SECONDS: Final = 3.0
+"""How much longer for a file that is being made or opened, perhaps on a slow disk: that ends by itself."""
 FIRST_RETRY_SECONDS: Final = 0.05
 LONGEST_RETRY_SECONDS: Final = 30.0
 PROBE_SECONDS: Final = 1.0
@@ -50,7 +52,7 @@ FORK_SECONDS: Final = 10.0
 """How long a fork waits for a file that is opened or written, perhaps on a slow disk: else the child cannot use it."""
 FLUSH_TRIES: Final = 3
 CLOSE_SECONDS: Final = 1.0
-BUSY_EXIT_SECONDS: Final = 10.0
+BUSY_EXIT_SECONDS: Final = 6.0
 """How much longer the end of a process waits for a ledger that answers, but to others."""
 JOB_TRIES: Final = 5
 TURN_SECONDS: Final = 0.2
@@ -133,7 +135,7 @@ class Writer:
         self._slices = slices = Slices() if self._sliced else None
         self._leases = Leases(self._lease_ns, (lambda: ()) if slices is None else slices.held, self._grace_ns)
         self._counting = threading.RLock()
-        self._woken = self._failing = self._busy = self._exit_guarded = self._unforeseen = False
+        self._woken = self._failing = self._busy = self._exit_guarded = self._unforeseen = self._opening = False
         self._writing_since: float | None = None
         self._wrote_at = 0.0
         self._wait, self._retry_at, self._fold_at = FIRST_RETRY_SECONDS, 0.0, 0.0
@@ -365,8 +367,8 @@ class Writer:
         self._leases.used = True
         if self._failing:
             raise self._unreachable()
-        deadline = time.monotonic() + WAIT_SECONDS
-        if not self._turn.take(WAIT_SECONDS):
+        deadline = self._take_turn()
+        if deadline is None:
             self._failing = True  # what has the turn hangs, or others were faster
             self._wake()  # which of the two it was is found out in the background
             raise self._unreachable()
@@ -387,6 +389,15 @@ class Writer:
         if unreachable:
             raise self._unreachable()
         return refused
+
+    def _take_turn(self) -> float | None:
+        """Wait for the turn: until when the ledger may take to answer, by `time.monotonic`; `None`: it does not."""
+        until = time.monotonic() + WAIT_SECONDS
+        if self._turn.take(WAIT_SECONDS):
+            return until
+        if self._opening and self._turn.take(OPENING_SECONDS):
+            return time.monotonic() + WAIT_SECONDS
+        return None
 
     def _answer(
         self,
@@ -481,7 +492,11 @@ class Writer:
                     "or without Python's fork hooks, and cannot be shared safely: fork before the first call"
                 )
                 raise LedgerError(msg)
-            self._store = self._open_store()
+            self._opening = self._near
+            try:
+                self._store = self._open_store()
+            finally:
+                self._opening = False
         return self._store
 
     def _refused(self, error: Exception) -> None:
