@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from otel_aicost.capture.sdks import SDKS
 from otel_aicost.providers import (
     COMPATIBLE,
     ENDPOINTS,
@@ -230,6 +231,11 @@ def test_the_files_of_other_providers_are_read_with_the_first_call_to_one() -> N
     done = subprocess.run([sys.executable, "-c", FILES_READ], check=True, capture_output=True, text=True)
     first = ["openai", "anthropic"]
     assert json.loads(done.stdout) == [first, first, first, [*first, "groq", "bedrock"]]
+
+
+def test_every_sdk_has_a_home_that_is_there() -> None:
+    """Who is paid at a host that nobody knows."""
+    assert all(named(sdk.home) for sdk in SDKS if sdk.home)
 
 
 def test_every_endpoint_is_found_by_its_own_path() -> None:
