@@ -102,7 +102,7 @@ class Counting:
 
 async def left_alone(counting: Counting, expected: int = 1) -> None:
     """Give the garbage collector and the event loop time to close streams that nobody closed."""
-    for _ in range(500):
+    for _ in range(5_000):
         if len(counting.records) >= expected:
             return
         gc.collect()
