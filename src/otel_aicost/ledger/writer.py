@@ -211,6 +211,7 @@ class Writer:
             tries += 1
             if self._failing:  # try now, not at the end of the pause
                 self._retry_at = 0.0
+            if self._failing or self._pending or self._held:  # or what was left when calls were faster
                 self._wake()
             done = self._worker.flush(max(0.0, deadline - time.monotonic()))
             if not (done and self._failing):
