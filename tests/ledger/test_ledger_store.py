@@ -81,6 +81,18 @@ def test_an_id_is_written_once(ledger: Path, look: Callable[..., list[tuple[obje
     assert look("SELECT count(*) FROM calls") == [(2,)]
 
 
+def test_an_insert_tells_which_calls_are_new(ledger: Path) -> None:
+    """Of one call, of many, of some that are there and some that come twice."""
+    store = FileStore(ledger)
+    rows = [row(record(id=f"c,'-{number}")) for number in range(300)]
+    assert store.insert(rows[:1]) == {rows[0][0]}
+    assert store.insert(rows[:1]) == set()
+    assert store.insert([*rows[:20], rows[5], rows[19]]) == {each[0] for each in rows[1:20]}
+    assert store.insert(rows) == {each[0] for each in rows[20:]}
+    assert store.insert(rows) == set()
+    store.close()
+
+
 def test_a_newer_ledger_is_refused(ledger: Path, look: Callable[..., list[tuple[int]]]) -> None:
     """A file of a newer schema is left alone, and the error says what to do."""
     FileStore(ledger).close()

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY_SECONDS: Final = 1.0
+"""How long a write waits for the lock of another process; then the writer keeps the rows."""
 LOOK_MS: Final = 10
 """So long SQLite looks for the write lock by itself before it begins anew to look often: after 1, 2 and 5 ms."""
-"""How long a write waits for the lock of another process; then the writer keeps the rows."""
 JOURNAL_BYTES: Final = 16 * 1024 * 1024
 
 # Every step of a statement gives the interpreter away, and beside a busy thread it comes back 5 ms later. So
